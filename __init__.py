@@ -1,0 +1,1 @@
+"""Guided Face Edit: edit faces by guided diffusion, in ComfyUI or from the command line."""

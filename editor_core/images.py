@@ -1,0 +1,116 @@
+"""The only place where layout and range change: BHWC in [0, 1] outside, BCHW in [-1, 1] inside."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+from .files import atomic_write
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ROUNDING = 1e-4  # what float arithmetic may add to a pixel of [0, 1]
+
+Size = int | tuple[int, int]  # a side, or (height, width)
+
+
+def to_signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
+    """Pictures in [0, 1] as the editor sees them, in [-1, 1]."""
+    if image.ndim != 4 or image.shape[-1] != 3 or 0 in image.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(image.shape)}, expected (batch, height, width, 3): "
+            "give an RGB picture"
+        )
+    _require_range(image, name)
+    return (image.movedim(-1, 1) * 2 - 1).contiguous()
+
+
+def to_unit(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W,3)
+    """The editor's pictures in [-1, 1] as the user sees them, clamped to [0, 1]."""
+    return ((x + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()
+
+
+def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
+    """A mask in [0, 1] that fits `image` (B,H,W,3); one mask serves a whole batch."""
+    if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)}, expected (1 or {image.shape[0]}, height, width): "
+            "give one mask, or one for each picture"
+        )
+    if mask.shape[1:] != image.shape[1:3]:
+        (h, w), (height, width) = mask.shape[1:], image.shape[1:3]
+        raise ValueError(f"mask is {h}x{w}, image is {height}x{width}: resize the mask first")
+    _require_range(mask, "mask")
+    _require_filled(mask)
+    return mask[:, None].expand(image.shape[0], -1, -1, -1).clone()
+
+
+def _require_range(x: Tensor, name: str) -> None:
+    if not x.is_floating_point():
+        raise ValueError(f"{name} is {x.dtype}, expected floats in [0, 1]: convert and scale it")
+    if not torch.isfinite(x).all():
+        raise ValueError(f"{name} holds NaN or infinite values, expected [0, 1]: repair it first")
+    low, high = x.min().item(), x.max().item()
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(
+            f"{name} lies in [{low:.4g}, {high:.4g}], expected [0, 1]: scale or clamp it first"
+        )
+
+
+def _require_filled(mask: Tensor) -> None:
+    empty = (mask.amax((1, 2)) <= 0).nonzero().flatten().tolist()
+    if empty:
+        raise ValueError(
+            f"mask {empty[0]} is empty, expected values above 0 where to edit: "
+            "paint the face, or leave the mask out"
+        )
+
+
+def resize(x: Tensor, size: Size, antialias: bool = True) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
+    """Bilinear, pixel centres aligned; `antialias` matters when the picture shrinks."""
+    return F.interpolate(x, _pair(size), mode="bilinear", antialias=antialias)
+
+
+def resize_nearest(x: Tensor, size: Size) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
+    """The nearest pixel above and to the left, torch's `nearest`."""
+    return F.interpolate(x, _pair(size), mode="nearest")
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
+    """Pictures in [-1, 1] with ImageNet's mean and deviation taken out."""
+    mean, std = (x.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return ((x + 1) / 2 - mean) / std
+
+
+def read_image(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3) in [0, 1]
+    """A picture file as RGB, upright as its EXIF orientation says."""
+    try:
+        with Image.open(path) as file:
+            pixels = np.array(ImageOps.exif_transpose(file).convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is not a picture, expected PNG, JPEG or WebP") from error
+    except (SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be decoded: {error}") from error
+    return torch.from_numpy(pixels)[None].float() / 255
+
+
+def write_png(
+    path: str | os.PathLike[str], image: Tensor, metadata: Mapping[str, str] | None = None
+) -> None:  # (H,W,3) or (1,H,W,3) in [0, 1]
+    """Writes one picture, whole or not at all; `metadata` becomes UTF-8 text chunks."""
+    pixels = image.reshape(image.shape[-3:]).detach().clamp(0, 1).mul(255).round()
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in (metadata or {}).items():
+        chunks.add_itxt(key, value)
+    with atomic_write(path) as part:
+        picture = Image.fromarray(pixels.to(torch.uint8).cpu().numpy())
+        picture.save(part, format="PNG", pnginfo=chunks)

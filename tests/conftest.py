@@ -1,0 +1,44 @@
+"""Loads the root as the package `guided_face_edit`: under a name of its own, as a host would."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "guided_face_edit"
+
+
+def _load_package() -> None:
+    spec = importlib.util.spec_from_file_location(
+        PACKAGE, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    assert spec is not None and spec.loader is not None
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[PACKAGE] = package
+    spec.loader.exec_module(package)
+
+
+# Off the path, the pack's own `nodes/` cannot shadow ComfyUI's `nodes.py`.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+_load_package()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_threads() -> None:
+    """Toy networks gain nothing from many threads, and a fixed count keeps sums in one order."""
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root folder."""
+    return ROOT
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A CPU generator with a fixed seed, fresh for each test."""
+    return torch.Generator().manual_seed(0)
