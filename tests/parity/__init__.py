@@ -1,0 +1,1 @@
+"""Checks of the editor against the numbers of the golden data."""
