@@ -1,0 +1,1 @@
+"""The diffusion process, its samplers and the blending; nothing here knows what a face is."""

@@ -1,0 +1,245 @@
+"""Gaussian diffusion over spaced timesteps: forward process, posterior and what a network predicts.
+
+DDPM is arXiv 2006.11239; Improved DDPM (cosine betas, learned range) is arXiv 2102.09672.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .respacing import spaced_steps
+
+FixedVariance = Literal["large", "small"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """p(x_{t-1} | x_t) as a network sees it, each (B,3,H,W)."""
+
+    mean: Tensor
+    variance: Tensor
+    log_variance: Tensor
+    pred_x0: Tensor
+
+
+class Denoiser(Protocol):
+    """A network with its identity or class already bound in."""
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction: ...  # (B,3,H,W), (B,) spaced indices
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianDiffusion:
+    """A schedule of T spaced steps; index t = 0 is the least noised, t = T - 1 the most.
+
+    Tables are float64 on the CPU. Every `t` is a (B,) integer tensor of spaced indices unless it
+    says `int`.
+    """
+
+    betas: Tensor  # (T,) float64
+    timestep_map: Tensor  # (T,) int64: spaced index -> step of the full schedule
+    original_steps: int
+
+    @classmethod
+    def linear(cls, steps: int = 1000) -> GaussianDiffusion:
+        """Betas from 1e-4 to 0.02 for 1000 steps (DDPM, section 4), scaled for any other number."""
+        scale = 1000 / steps
+        first, last = scale * 0.0001, scale * 0.02
+        step = (last - first) / max(steps - 1, 1)
+        return cls._full(torch.arange(steps, dtype=torch.float64) * step + first)
+
+    @classmethod
+    def cosine(cls, steps: int = 1000) -> GaussianDiffusion:
+        """Squared-cosine alphas_cumprod with betas at most 0.999 (Improved DDPM, eq. 17)."""
+        times = (step / steps for step in range(steps + 1))
+        alpha_bars = [math.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2 for time in times]
+        betas = [min(1 - after / before, 0.999) for before, after in pairwise(alpha_bars)]
+        return cls._full(torch.tensor(betas, dtype=torch.float64))
+
+    @classmethod
+    def _full(cls, betas: Tensor) -> GaussianDiffusion:
+        return cls(betas, torch.arange(len(betas)), len(betas))
+
+    def respaced(self, spec: str) -> GaussianDiffusion:
+        """The same process on fewer steps, see `spaced_steps`: "100", "10,10,10" or "ddim25".
+
+        New betas keep alphas_cumprod at the chosen steps (Improved DDPM, eq. 19).
+        """
+        chosen = torch.tensor(spaced_steps(spec, self.num_timesteps))
+        kept = self.alphas_cumprod[chosen]
+        betas = 1 - kept / _shifted(kept)
+        return GaussianDiffusion(betas, self.timestep_map[chosen], self.original_steps)
+
+    @property
+    def num_timesteps(self) -> int:
+        return len(self.betas)
+
+    @cached_property
+    def alphas_cumprod(self) -> Tensor:
+        return torch.cumprod(1 - self.betas, dim=0)
+
+    @cached_property
+    def alphas_cumprod_prev(self) -> Tensor:
+        return _shifted(self.alphas_cumprod)
+
+    @cached_property
+    def sqrt_alphas_cumprod(self) -> Tensor:
+        return self.alphas_cumprod.sqrt()
+
+    @cached_property
+    def sqrt_one_minus_alphas_cumprod(self) -> Tensor:
+        return (1 - self.alphas_cumprod).sqrt()
+
+    @cached_property
+    def sqrt_recip_alphas_cumprod(self) -> Tensor:
+        return (1 / self.alphas_cumprod).sqrt()
+
+    @cached_property
+    def sqrt_recipm1_alphas_cumprod(self) -> Tensor:
+        return (1 / self.alphas_cumprod - 1).sqrt()
+
+    @cached_property
+    def posterior_variance(self) -> Tensor:
+        return self.betas * (1 - self.alphas_cumprod_prev) / (1 - self.alphas_cumprod)
+
+    @cached_property
+    def posterior_log_variance_clipped(self) -> Tensor:
+        """Its log; the variance is 0 at t = 0, so that entry repeats the one of t = 1."""
+        return self._without_zero(self.posterior_variance).log()
+
+    @cached_property
+    def posterior_mean_coef1(self) -> Tensor:
+        return self.betas * self.alphas_cumprod_prev.sqrt() / (1 - self.alphas_cumprod)
+
+    @cached_property
+    def posterior_mean_coef2(self) -> Tensor:
+        return (1 - self.alphas_cumprod_prev) * (1 - self.betas).sqrt() / (1 - self.alphas_cumprod)
+
+    @cached_property
+    def _fixed_large_variance(self) -> Tensor:
+        return torch.cat([self._without_zero(self.posterior_variance)[:1], self.betas[1:]])
+
+    def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """x_t from x_0 (DDPM, eq. 4)."""
+        kept = _rows(self.sqrt_alphas_cumprod, t, x0)
+        return kept * x0 + _rows(self.sqrt_one_minus_alphas_cumprod, t, x0) * noise
+
+    def posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """q(x_{t-1} | x_t, x_0) (DDPM, eq. 7): mean (B,3,H,W), variance and its log (B,1,1,1)."""
+        mean = _rows(self.posterior_mean_coef1, t, x0) * x0
+        mean = mean + _rows(self.posterior_mean_coef2, t, x0) * x_t
+        log_variance = _rows(self.posterior_log_variance_clipped, t, x0)
+        return mean, _rows(self.posterior_variance, t, x0), log_variance
+
+    def predict_x0(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
+        """x_0 of which x_t is a sample with this noise (DDPM, eq. 15)."""
+        scaled = _rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
+        return scaled - _rows(self.sqrt_recipm1_alphas_cumprod, t, x_t) * epsilon
+
+    def predict_epsilon(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
+        """The noise that lies between x_0 and x_t: `predict_x0` solved for epsilon."""
+        scaled = _rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
+        return (scaled - x0) / _rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
+
+    def prediction(
+        self,
+        model_output: Tensor,
+        x_t: Tensor,
+        t: Tensor,
+        clip: bool = False,
+        fixed: FixedVariance = "large",
+    ) -> Prediction:
+        """What the network's output means: 3 channels of epsilon, or 6 with a learned variance.
+
+        `clip` holds pred_x0 in [-1, 1]; `fixed` picks the variance where none is learned: beta_t
+        ("large") or the posterior's ("small").
+        """
+        channels = x_t.shape[1]
+        epsilon, values = model_output[:, :channels], model_output[:, channels:]
+        x0 = self.predict_x0(x_t, t, epsilon)
+        x0 = x0.clamp(-1, 1) if clip else x0
+        mean, _, _ = self.posterior(x0, x_t, t)
+        if values.shape[1]:
+            log_variance = self._learned_log_variance(values, t)
+            variance = log_variance.exp()
+        else:
+            variance, log_variance = self._fixed_variance(x_t, t, fixed)
+        return Prediction(mean, variance, log_variance, x0)
+
+    def _learned_log_variance(self, values: Tensor, t: Tensor) -> Tensor:
+        """Values -1 to 1 go from the posterior's log-variance to beta_t's (Improved DDPM, eq. 15)."""
+        smallest = _rows(self.posterior_log_variance_clipped, t, values)
+        largest = _rows(self.betas.log(), t, values)
+        share = (values + 1) / 2
+        return share * largest + (1 - share) * smallest
+
+    def _fixed_variance(self, x_t: Tensor, t: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+        large = self._fixed_large_variance
+        small = self.posterior_variance, self.posterior_log_variance_clipped
+        tables = {"large": (large, large.log()), "small": small}[kind]
+        variance, log_variance = (_rows(table, t, x_t).expand_as(x_t) for table in tables)
+        return variance, log_variance
+
+    def model_timesteps(self, t: Tensor) -> Tensor:
+        """The (B,) float timesteps a network is given: 0 to 1000 whatever the schedule's length."""
+        return self.timestep_map.to(t.device)[t].float() * (1000 / self.original_steps)
+
+    def percent(self, t: int) -> float:
+        """How far along the full schedule index t is: 0 at its noisiest step, 1 - 1/N at its last.
+
+        t = -1 stands for the finished picture and gives 1.
+        """
+        step = -1 if t < 0 else int(self.timestep_map[t])
+        return 1 - (step + 1) / self.original_steps
+
+    @staticmethod
+    def _without_zero(variance: Tensor) -> Tensor:
+        return torch.cat([variance[1:2], variance[1:]]) if len(variance) > 1 else variance
+
+
+@dataclass(frozen=True)
+class UNetDenoiser:
+    """A U-Net on a schedule; identity (B,D) and label (B,) are bound for a whole run."""
+
+    network: nn.Module
+    diffusion: GaussianDiffusion
+    identity: Tensor | None = None
+    label: Tensor | None = None
+    clip: bool = False
+    fixed: FixedVariance = "large"
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
+        timesteps = self.diffusion.model_timesteps(t)
+        output = self.network(x_t, timesteps, identity=self.identity, label=self.label)
+        return self.diffusion.prediction(output, x_t, t, self.clip, self.fixed)
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """A trained U-Net with the full schedule and the picture size (pixels) it was trained for."""
+
+    network: nn.Module
+    diffusion: GaussianDiffusion
+    image_size: int
+
+    def denoiser(
+        self, diffusion: GaussianDiffusion, identity: Tensor | None = None, clip: bool = False
+    ) -> UNetDenoiser:
+        """The U-Net on a respaced schedule; identity (B,D), or None where the U-Net takes none."""
+        return UNetDenoiser(self.network, diffusion, identity, clip=clip)
+
+
+def _shifted(alphas_cumprod: Tensor) -> Tensor:
+    return torch.cat([alphas_cumprod.new_ones(1), alphas_cumprod[:-1]])
+
+
+def _rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+    """table[t] as (B,1,1,1) in the dtype and on the device of `like`."""
+    return table.to(like.dtype).to(like.device)[t][:, None, None, None]
