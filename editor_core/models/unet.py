@@ -49,7 +49,7 @@ class UNet(nn.Module):
         answers in that of x.
         """
         self._check_conditions(identity, label)
-        dtype = self.time_embed[0].weight.dtype
+        dtype = next(self.parameters()).dtype
         embedding = self._embed(t, identity, label, dtype)
         h, skips = x.to(dtype), []
         for block in self.input_blocks:

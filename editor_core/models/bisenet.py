@@ -1,0 +1,194 @@
+"""BiSeNet (Yu et al. 2018) on a ResNet-18, as published for parsing faces into 19 classes.
+
+The spatial path is the ResNet's own feature map at an eighth of the size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, relu, sigmoid
+
+
+@dataclass(frozen=True)
+class BiSeNetConfig:
+    """What shapes the network: the ResNet's stages are 1, 2, 4 and 8 times `width` wide."""
+
+    num_classes: int = 19
+    width: int = 64
+
+
+class BiSeNet(nn.Module):
+    """Labels every pixel, by a main head and two auxiliary ones for training."""
+
+    def __init__(self, config: BiSeNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, classes = config.width, config.num_classes
+        self.cp = ContextPath(width)
+        self.ffm = FeatureFusion(4 * width)
+        self.conv_out = Head(4 * width, 4 * width, classes)
+        self.conv_out16 = Head(2 * width, width, classes)
+        self.conv_out32 = Head(2 * width, width, classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B,3,H,W) normalised -> logits of the main head and of both others, each (B,K,H,W)"""
+        spatial, context8, context16 = self.cp(x)
+        outputs = (
+            self.conv_out(self.ffm(spatial, context8)),
+            self.conv_out16(context8),
+            self.conv_out32(context16),
+        )
+        main, aux16, aux32 = (_enlarge(output, x) for output in outputs)
+        return main, aux16, aux32
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(B,3,H,W) normalised -> logits of the main head alone (B,K,H,W)"""
+        spatial, context8, _ = self.cp(x)
+        return _enlarge(self.conv_out(self.ffm(spatial, context8)), x)
+
+
+class ConvBlock(nn.Module):
+    """Convolution that keeps the size, normalised and rectified."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H,W)"""
+        return relu(self.bn(self.conv(x)))
+
+
+class ContextPath(nn.Module):
+    """The ResNet, and its two deepest stages refined by attention and by the global mean."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.resnet = ResNet18(width)
+        self.arm16 = AttentionRefinement(4 * width, 2 * width)
+        self.arm32 = AttentionRefinement(8 * width, 2 * width)
+        self.conv_head32 = ConvBlock(2 * width, 2 * width, 3)
+        self.conv_head16 = ConvBlock(2 * width, 2 * width, 3)
+        self.conv_avg = ConvBlock(8 * width, 2 * width, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """-> features at 1/8 (B,2w,..), context at 1/8 (B,2w,..), context at 1/16 (B,2w,..)"""
+        features8, features16, features32 = self.resnet(x)
+        refined32 = self.arm32(features32) + self.conv_avg(_global_mean(features32))
+        context16 = self.conv_head32(interpolate(refined32, features16.shape[2:]))
+        refined16 = self.arm16(features16) + context16
+        context8 = self.conv_head16(interpolate(refined16, features8.shape[2:]))
+        return features8, context8, context16
+
+
+class ResNet18(nn.Module):
+    """Without its classifier (He et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _stage(width, width, stride=1)
+        self.layer2 = _stage(width, 2 * width, stride=2)
+        self.layer3 = _stage(2 * width, 4 * width, stride=2)
+        self.layer4 = _stage(4 * width, 8 * width, stride=2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B,3,H,W) -> features at 1/8, 1/16 and 1/32 of the size"""
+        x = self.maxpool(relu(self.bn1(self.conv1(x))))
+        features8 = self.layer2(self.layer1(x))
+        features16 = self.layer3(features8)
+        return features8, features16, self.layer4(features16)
+
+
+class BasicBlock(nn.Module):
+    """Residual block of two convolutions."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = nn.Identity()
+        if stride != 1:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+        h = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+        return relu(h + self.downsample(x))
+
+
+class AttentionRefinement(nn.Module):
+    """Convolves, then weighs the channels by their global means."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = ConvBlock(channels, out_channels, 3)
+        self.conv_atten = nn.Conv2d(out_channels, out_channels, 1, bias=False)
+        self.bn_atten = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H,W)"""
+        features = self.conv(x)
+        return features * sigmoid(self.bn_atten(self.conv_atten(_global_mean(features))))
+
+
+class FeatureFusion(nn.Module):
+    """Joins the spatial and the context path, and strengthens channels by their global means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convblk = ConvBlock(channels, channels, 1)
+        self.conv1 = nn.Conv2d(channels, channels // 4, 1, bias=False)
+        self.conv2 = nn.Conv2d(channels // 4, channels, 1, bias=False)
+
+    def forward(self, spatial: Tensor, context: Tensor) -> Tensor:
+        """(B,C/2,H,W), (B,C/2,H,W) -> (B,C,H,W)"""
+        features = self.convblk(torch.cat([spatial, context], dim=1))
+        weights = sigmoid(self.conv2(relu(self.conv1(_global_mean(features)))))
+        return features + features * weights
+
+
+class Head(nn.Module):
+    """Features to logits."""
+
+    def __init__(self, channels: int, hidden: int, num_classes: int) -> None:
+        super().__init__()
+        self.conv = ConvBlock(channels, hidden, 3)
+        self.conv_out = nn.Conv2d(hidden, num_classes, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,K,H,W)"""
+        return self.conv_out(self.conv(x))
+
+
+def _stage(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        BasicBlock(channels, out_channels, stride), BasicBlock(out_channels, out_channels, 1)
+    )
+
+
+def _global_mean(x: Tensor) -> Tensor:
+    return x.mean((2, 3), keepdim=True)  # (B,C,H,W) -> (B,C,1,1)
+
+
+def _enlarge(logits: Tensor, image: Tensor) -> Tensor:
+    """To the image's height and width."""
+    return interpolate(logits, image.shape[2:], mode="bilinear", align_corners=True)
+
+
+def config_from_state_dict(tensors: Mapping[str, Tensor]) -> BiSeNetConfig:
+    """The configuration of a network, from the shapes of its tensors."""
+    return BiSeNetConfig(
+        num_classes=len(tensors["conv_out.conv_out.weight"]),
+        width=len(tensors["cp.resnet.conv1.weight"]),
+    )
