@@ -128,25 +128,25 @@ class GaussianDiffusion:
 
     def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """x_t from x_0 (DDPM, eq. 4)."""
-        kept = _rows(self.sqrt_alphas_cumprod, t, x0)
-        return kept * x0 + _rows(self.sqrt_one_minus_alphas_cumprod, t, x0) * noise
+        kept = rows(self.sqrt_alphas_cumprod, t, x0)
+        return kept * x0 + rows(self.sqrt_one_minus_alphas_cumprod, t, x0) * noise
 
     def posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q(x_{t-1} | x_t, x_0) (DDPM, eq. 7): mean (B,3,H,W), variance and its log (B,1,1,1)."""
-        mean = _rows(self.posterior_mean_coef1, t, x0) * x0
-        mean = mean + _rows(self.posterior_mean_coef2, t, x0) * x_t
-        log_variance = _rows(self.posterior_log_variance_clipped, t, x0)
-        return mean, _rows(self.posterior_variance, t, x0), log_variance
+        mean = rows(self.posterior_mean_coef1, t, x0) * x0
+        mean = mean + rows(self.posterior_mean_coef2, t, x0) * x_t
+        log_variance = rows(self.posterior_log_variance_clipped, t, x0)
+        return mean, rows(self.posterior_variance, t, x0), log_variance
 
     def predict_x0(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         """x_0 of which x_t is a sample with this noise (DDPM, eq. 15)."""
-        scaled = _rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
-        return scaled - _rows(self.sqrt_recipm1_alphas_cumprod, t, x_t) * epsilon
+        scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
+        return scaled - rows(self.sqrt_recipm1_alphas_cumprod, t, x_t) * epsilon
 
     def predict_epsilon(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         """The noise that lies between x_0 and x_t: `predict_x0` solved for epsilon."""
-        scaled = _rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
-        return (scaled - x0) / _rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
+        scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
+        return (scaled - x0) / rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
 
     def prediction(
         self,
@@ -174,9 +174,9 @@ class GaussianDiffusion:
         return Prediction(mean, variance, log_variance, x0)
 
     def _learned_log_variance(self, values: Tensor, t: Tensor) -> Tensor:
-        """Values -1 to 1 go from the posterior's log-variance to beta_t's (Improved DDPM, eq. 15)."""
-        smallest = _rows(self.posterior_log_variance_clipped, t, values)
-        largest = _rows(self.betas.log(), t, values)
+        """Between the posterior's log-variance, -1, and beta_t's, 1 (Improved DDPM, eq. 15)."""
+        smallest = rows(self.posterior_log_variance_clipped, t, values)
+        largest = rows(self.betas.log(), t, values)
         share = (values + 1) / 2
         return share * largest + (1 - share) * smallest
 
@@ -184,7 +184,7 @@ class GaussianDiffusion:
         large = self._fixed_large_variance
         small = self.posterior_variance, self.posterior_log_variance_clipped
         tables = {"large": (large, large.log()), "small": small}[kind]
-        variance, log_variance = (_rows(table, t, x_t).expand_as(x_t) for table in tables)
+        variance, log_variance = (rows(table, t, x_t).expand_as(x_t) for table in tables)
         return variance, log_variance
 
     def model_timesteps(self, t: Tensor) -> Tensor:
@@ -240,6 +240,6 @@ def _shifted(alphas_cumprod: Tensor) -> Tensor:
     return torch.cat([alphas_cumprod.new_ones(1), alphas_cumprod[:-1]])
 
 
-def _rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
+def rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """table[t] as (B,1,1,1) in the dtype and on the device of `like`."""
     return table.to(like.dtype).to(like.device)[t][:, None, None, None]

@@ -1,0 +1,76 @@
+"""Holding the background: the noised target around the edit at every step, the target at the end.
+
+After Blended Diffusion (arXiv 2111.14818, Algorithm 1); the mask's growth over time is DiffFace's
+(arXiv 2212.13344).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .noise import Noise
+from .process import GaussianDiffusion
+from .sampling import batch_index
+
+
+class Ramp(Protocol):
+    """How much of the mask counts after the step at index t."""
+
+    def weight(self, t: int) -> float: ...
+
+
+@dataclass(frozen=True)
+class LinearRamp:
+    """Grows from 0 at `start_percent` to 1 at `end_percent` of the full schedule.
+
+    A step's weight is that of the level it reaches, so the first step already counts.
+    """
+
+    diffusion: GaussianDiffusion
+    start_percent: float
+    end_percent: float
+
+    def weight(self, t: int) -> float:
+        length = self.end_percent - self.start_percent
+        reached = self.diffusion.percent(t - 1) - self.start_percent
+        return 1.0 if reached >= length else reached / length
+
+
+@dataclass(frozen=True, eq=False)
+class NoisedBackground:
+    """Puts the target, noised to the level of the sample, outside the ramped mask.
+
+    Without `after_ramp` the sample is left alone once the whole mask counts, so that the picture
+    may settle around the edit.
+    """
+
+    target: Tensor  # (B,3,H,W) in [-1,1]
+    mask: Tensor  # (B,1,H,W) in [0,1], 1 inside the edit
+    diffusion: GaussianDiffusion
+    ramp: Ramp
+    after_ramp: bool = True
+
+    def __call__(self, sample: Tensor, t: int, noise: Noise) -> Tensor:
+        """Blend the sample reached by the step at index t."""
+        weight = self.ramp.weight(t)
+        if weight == 1 and not self.after_ramp:
+            return sample
+        soft = self.mask * weight
+        return sample * soft + self._background(t, noise) * (1 - soft)
+
+    def _background(self, t: int, noise: Noise) -> Tensor:
+        if t == 0:
+            return self.target
+        level = batch_index(t - 1, self.target)
+        return self.diffusion.q_sample(self.target, level, noise.draw(self.target))
+
+
+def composite(target: Tensor, edit: Tensor, mask: Tensor) -> Tensor:
+    """The edit inside the mask on the target, whose pixels stay bit-identical where the mask is 0.
+
+    target, edit (B,H,W,3) in [0,1], mask (B,H,W) in [0,1] -> (B,H,W,3).
+    """
+    mask = mask[..., None]
+    return torch.where(mask == 0, target, edit * mask + target * (1 - mask))

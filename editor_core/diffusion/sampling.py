@@ -1,0 +1,146 @@
+"""Ancestral sampling (DDPM, arXiv 2006.11239) and DDIM (arXiv 2010.02502), guided and blended.
+
+The samplers know a guide, noise, a blend and a listener; guidance enters as in classifier guidance
+(arXiv 2105.05233): Algorithm 1 shifts DDPM's mean, Algorithm 2 corrects DDIM's score.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .noise import Noise
+from .process import GaussianDiffusion, Prediction, rows
+
+
+@dataclass(frozen=True)
+class Guided:
+    """A prediction and the direction (B,3,H,W) that lowers the guidance terms, None without any.
+
+    `values` holds each active term's loss, (B,) by name, unscaled.
+    """
+
+    prediction: Prediction
+    gradient: Tensor | None = None
+    values: dict[str, Tensor] = field(default_factory=dict)
+
+
+class GuidedDenoiser(Protocol):
+    """A denoiser that knows where the picture should go."""
+
+    def __call__(self, x_t: Tensor, t: int) -> Guided: ...
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction: ...  # where guidance would be discarded
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a listener hears after each step; it may raise to end the run."""
+
+    index: int  # 0 at the first step taken
+    total: int
+    t: int
+    sample: Tensor  # (B,3,H,W), blended
+    pred_x0: Tensor  # (B,3,H,W)
+    values: dict[str, Tensor]
+
+
+Blend = Callable[[Tensor, int, Noise], Tensor]  # (sample after the step, t, noise) -> sample
+Listener = Callable[[Step], object]
+
+
+def unblended(sample: Tensor, t: int, noise: Noise) -> Tensor:
+    """The blend that leaves the sample alone."""
+    return sample
+
+
+def unheard(step: Step) -> None:
+    """The listener that ignores every step."""
+
+
+def sample_ddpm(
+    guide: GuidedDenoiser,
+    diffusion: GaussianDiffusion,
+    x_t: Tensor,
+    start: int,
+    *,
+    noise: Noise,
+    blend: Blend = unblended,
+    on_step: Listener = unheard,
+) -> Tensor:
+    """From x_t at index `start` to the last step's pred_x0, (B,3,H,W) -> (B,3,H,W).
+
+    The last step predicts without guidance, which would only move the sample that nobody sees.
+    """
+    pred_x0 = x_t
+    for t in range(start, -1, -1):
+        drawn = noise.draw(x_t)
+        guided = guide(x_t, t) if t > 0 else Guided(guide.predict(x_t, t))
+        x_t = blend(ddpm_step(guided, batch_index(t, x_t), drawn), t, noise)
+        pred_x0 = guided.prediction.pred_x0
+        on_step(Step(start - t, start + 1, t, x_t, pred_x0, guided.values))
+    return pred_x0
+
+
+def sample_ddim(
+    guide: GuidedDenoiser,
+    diffusion: GaussianDiffusion,
+    x_t: Tensor,
+    start: int,
+    *,
+    noise: Noise,
+    blend: Blend = unblended,
+    eta: float = 0.0,
+    on_step: Listener = unheard,
+) -> Tensor:
+    """As `sample_ddpm`; eta 0 is deterministic, eta 1 as noisy as DDPM."""
+    pred_x0 = x_t
+    for t in range(start, -1, -1):
+        guided = guide(x_t, t)
+        drawn = noise.draw(x_t)
+        pred_x0 = guided_x0(diffusion, guided, x_t, batch_index(t, x_t))
+        x_t = blend(ddim_step(diffusion, pred_x0, x_t, batch_index(t, x_t), drawn, eta), t, noise)
+        on_step(Step(start - t, start + 1, t, x_t, pred_x0, guided.values))
+    return pred_x0
+
+
+def ddpm_step(guided: Guided, t: Tensor, noise: Tensor) -> Tensor:
+    """x_{t-1} drawn around the mean, shifted by variance x gradient; without noise at t = 0."""
+    prediction = guided.prediction
+    mean = prediction.mean
+    if guided.gradient is not None:
+        mean = mean + prediction.variance * guided.gradient
+    return mean + _noisy(t, mean) * (prediction.log_variance / 2).exp() * noise
+
+
+def guided_x0(diffusion: GaussianDiffusion, guided: Guided, x_t: Tensor, t: Tensor) -> Tensor:
+    """pred_x0 of the epsilon that lost sqrt(1 - alphas_cumprod) x gradient."""
+    x0 = guided.prediction.pred_x0
+    if guided.gradient is None:
+        return x0
+    sigma = rows(diffusion.sqrt_one_minus_alphas_cumprod, t, x_t)
+    epsilon = diffusion.predict_epsilon(x_t, t, x0) - sigma * guided.gradient
+    return diffusion.predict_x0(x_t, t, epsilon)
+
+
+def ddim_step(
+    diffusion: GaussianDiffusion, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor, eta: float
+) -> Tensor:
+    """x_{t-1} from x_0 (DDIM, eq. 12) with the sigma of its eq. 16; without noise at t = 0."""
+    kept = rows(diffusion.alphas_cumprod, t, x_t)
+    kept_prev = rows(diffusion.alphas_cumprod_prev, t, x_t)
+    sigma = eta * ((1 - kept_prev) / (1 - kept) * (1 - kept / kept_prev)).sqrt()
+    epsilon = diffusion.predict_epsilon(x_t, t, x0)
+    mean = kept_prev.sqrt() * x0 + (1 - kept_prev - sigma**2).sqrt() * epsilon
+    return mean + _noisy(t, mean) * sigma * noise
+
+
+def batch_index(t: int, x_t: Tensor) -> Tensor:
+    """The index of a whole batch as (B,), where the picture is."""
+    return torch.full((len(x_t),), t, device=x_t.device)
+
+
+def _noisy(t: Tensor, like: Tensor) -> Tensor:
+    return (t > 0).to(like)[:, None, None, None]
