@@ -1,0 +1,1 @@
+"""What is seen in a face: its parts, its eyes and their gaze, its identity."""

@@ -1,0 +1,130 @@
+"""Where the eyes are, and their pixels as the gaze network reads them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..images import resize
+from .parsing import FaceParsing, FacePart
+
+PADDING = (5, 9)  # pixels beside and above an eye's corners, in a picture of 256 x 256
+EYE_CORNERS = [36, 39, 42, 45]  # of 68 landmarks: outer and inner left, inner and outer right
+CROP_SIZE = (96, 160)
+CROP_WIDTH = 1.5  # of a parsed eye's width, as in the crops that EyeNet learned from
+
+Pixels = tuple[int, int]  # horizontal, vertical
+
+
+@dataclass(frozen=True)
+class EyeBoxes:
+    """Integer pixels (x0, y0, x1, y1), the second corner exclusive; sides as in the picture."""
+
+    left: Tensor  # (B,4)
+    right: Tensor  # (B,4)
+
+
+@dataclass(frozen=True)
+class EyeCrops:
+    """Grey pixels in [0, 1], squeezed to the gaze network's input; sides as in the picture."""
+
+    left: Tensor  # (B,1,96,160)
+    right: Tensor  # (B,1,96,160)
+
+
+def find_eyes_in_parsing(parsing: FaceParsing) -> EyeBoxes:
+    """Boxes around the two parsed eyes, shaped as the gaze network's input."""
+    return find_eyes_in_labels(parsing.labels)
+
+
+def find_eyes_in_labels(labels: Tensor) -> EyeBoxes:  # (B,H,W)
+    """Boxes around the two labelled eyes, shaped as the gaze network's input."""
+    one, other = (_box(labels, part) for part in (FacePart.L_EYE, FacePart.R_EYE))
+    in_order = (one[:, :1] <= other[:, :1]).expand(-1, 4)
+    boxes = EyeBoxes(torch.where(in_order, one, other), torch.where(in_order, other, one))
+    return _inside(boxes, labels.shape[1], labels.shape[2])
+
+
+def find_eyes_in_landmarks(
+    points: Tensor, size: tuple[int, int], padding: Pixels | None = None
+) -> EyeBoxes:  # (B,68,2) or (B,4,2): x, y
+    """Boxes around the eyes of 68 landmarks, or of their corners alone, in pictures of `size` h, w.
+
+    `padding` defaults to 5 x 9 of 256 pixels, scaled to the picture.
+    """
+    if points.ndim != 3 or points.shape[1:] not in ((68, 2), (4, 2)):
+        raise ValueError(
+            f"landmarks have shape {tuple(points.shape)}, expected (batch, 68, 2): "
+            "give x, y of 68 points, or of points 36, 39, 42, 45 alone"
+        )
+    corners = points if points.shape[1] == 4 else points[:, EYE_CORNERS]
+    height, width = size
+    scaled = (round(PADDING[0] * width / 256), round(PADDING[1] * height / 256))
+    return _inside(boxes_around(corners, padding or scaled), height, width)
+
+
+def boxes_around(corners: Tensor, padding: Pixels) -> EyeBoxes:  # (B,4,2): x, y
+    """Boxes around four eye corners, left to right; they may reach over the picture's edge."""
+    beside, above = padding
+    x = corners[..., 0].long()
+    y = corners[..., 1].unflatten(1, (2, 2)).mean(2).floor().long()
+    left = [x[:, 0] - beside, y[:, 0] - above, x[:, 1] + beside, y[:, 0] + above]
+    right = [x[:, 2] - beside, y[:, 1] - above, x[:, 3] + beside, y[:, 1] + above]
+    return EyeBoxes(torch.stack(left, 1), torch.stack(right, 1))
+
+
+def _box(labels: Tensor, part: FacePart) -> Tensor:  # (B,H,W) -> (B,4)
+    """A box around the ellipse with the part's moments, which a stray pixel hardly moves."""
+    seen = (labels == part).double()
+    _require_eye(seen, part)
+    x, deviation = _moments(seen.sum(1))
+    y, _ = _moments(seen.sum(2))
+    half_width = CROP_WIDTH * 2 * deviation  # an ellipse reaches two deviations from its middle
+    half = torch.stack([half_width, half_width * CROP_SIZE[0] / CROP_SIZE[1]], 1)
+    middle = torch.stack([x, y], 1) + 0.5
+    return torch.cat([(middle - half).floor(), (middle + half).ceil()], 1).long()
+
+
+def _moments(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> mean, deviation (B,)
+    index = torch.arange(weight.shape[1], device=weight.device, dtype=weight.dtype)
+    share = weight / weight.sum(1, keepdim=True)
+    mean = (share * index).sum(1)
+    return mean, (share * (index - mean[:, None]) ** 2).sum(1).sqrt()
+
+
+def _require_eye(seen: Tensor, part: FacePart) -> None:  # (B,H,W)
+    for row in (seen.sum((1, 2)) == 0).nonzero().flatten().tolist():
+        raise ValueError(
+            f"picture {row} shows no {part.name.lower()}, expected both eyes: "
+            "give landmarks, or leave the gaze out"
+        )
+
+
+def _inside(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
+    return EyeBoxes(_clamp(boxes.left, height, width), _clamp(boxes.right, height, width))
+
+
+def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
+    inside = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    empty = (inside[:, 2:] <= inside[:, :2]).any(1)
+    for row in empty.nonzero().flatten().tolist():
+        raise ValueError(
+            f"picture {row} is {height}x{width}, its eye box {boxes[row].tolist()} lies outside: "
+            "give landmarks inside the picture, or leave the gaze out"
+        )
+    return inside
+
+
+def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 1]
+    """The pixels of both eyes, differentiable."""
+    grey = (image * 0.5 + 0.5).mean(1, keepdim=True)
+    return EyeCrops(_crop(grey, boxes.left), _crop(grey, boxes.right))
+
+
+def _crop(grey: Tensor, boxes: Tensor) -> Tensor:  # (B,1,H,W), (B,4) -> (B,1,96,160)
+    return torch.cat(
+        [
+            resize(row[None, :, y0:y1, x0:x1], CROP_SIZE, antialias=False)
+            for row, (x0, y0, x1, y1) in zip(grey, boxes.tolist(), strict=True)
+        ]
+    )

@@ -1,0 +1,39 @@
+"""Who a face is: unit vectors whose cosine says how alike two faces are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..images import Size, imagenet_normalise, resize
+
+
+@dataclass(frozen=True)
+class IdentityEncoder:
+    """An ArcFace network with the input it was trained on: side length, normalisation, resize."""
+
+    network: nn.Module
+    size: int = 112
+    normalise: Callable[[Tensor], Tensor] = imagenet_normalise
+    resize: Callable[[Tensor, Size], Tensor] = resize
+
+    def embed(self, image: Tensor) -> Tensor:  # (B,3,H,W) in [-1, 1] -> (B,E)
+        """The embedding of a whole picture, of unit length."""
+        return self.embed_view(self.resize(self.normalise(image), self.size))
+
+    def embed_view(self, view: Tensor) -> Tensor:  # (B,3,size,size) -> (B,E)
+        """The embedding, of unit length, of a picture that is normalised and resized already."""
+        return F.normalize(self.network(view), dim=1)
+
+
+@torch.no_grad()
+def embed_identity(encoder: IdentityEncoder, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,E)
+    """The identity of every picture in [-1, 1], without gradient."""
+    return encoder.embed(image)
+
+
+def identity_distance(a: Tensor, b: Tensor) -> Tensor:  # (...,E), (...,E) -> (...)
+    """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2."""
+    return 1 - (a * b).sum(-1)

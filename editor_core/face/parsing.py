@@ -1,0 +1,153 @@
+"""Face parts: which pixel is skin, brow, eye, ... and the mask made of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..images import Size, imagenet_normalise, resize
+
+
+class FacePart(IntEnum):
+    """CelebAMask-HQ's 19 classes in the order of the BiSeNet trained on them."""
+
+    BACKGROUND = 0
+    SKIN = 1
+    L_BROW = 2
+    R_BROW = 3
+    L_EYE = 4
+    R_EYE = 5
+    EYE_GLASSES = 6
+    L_EAR = 7
+    R_EAR = 8
+    EAR_RING = 9
+    NOSE = 10
+    MOUTH = 11
+    U_LIP = 12
+    L_LIP = 13
+    NECK = 14
+    NECK_LACE = 15
+    CLOTH = 16
+    HAIR = 17
+    HAT = 18
+
+
+FACE_PARTS = (
+    FacePart.SKIN,
+    FacePart.L_BROW,
+    FacePart.R_BROW,
+    FacePart.L_EYE,
+    FacePart.R_EYE,
+    FacePart.NOSE,
+    FacePart.MOUTH,
+    FacePart.U_LIP,
+    FacePart.L_LIP,
+)
+"""The parts that a swap replaces."""
+
+COLOURS = (
+    (38, 42, 51),
+    (236, 188, 160),
+    (124, 84, 52),
+    (166, 116, 74),
+    (64, 132, 214),
+    (110, 186, 238),
+    (90, 90, 140),
+    (214, 140, 120),
+    (196, 116, 96),
+    (240, 206, 70),
+    (244, 154, 120),
+    (120, 30, 44),
+    (222, 84, 104),
+    (196, 56, 84),
+    (212, 164, 138),
+    (226, 188, 60),
+    (84, 140, 108),
+    (92, 62, 44),
+    (140, 98, 190),
+)
+"""One RGB colour a part, 0..255, for pictures of a parsing."""
+
+
+class ParsingNetwork(Protocol):
+    def logits(self, x: Tensor) -> Tensor:  # (B,3,S,S) -> (B,19,S,S)
+        """Class scores, unnormalised."""
+        ...
+
+
+@dataclass(frozen=True)
+class FaceParser:
+    """A parsing network with the input it was trained on: side length, normalisation, resize."""
+
+    network: ParsingNetwork
+    size: int = 512
+    normalise: Callable[[Tensor], Tensor] = imagenet_normalise
+    resize: Callable[[Tensor, Size], Tensor] = resize
+
+    def logits(self, image: Tensor, size: Size | None = None) -> Tensor:  # (B,3,H,W) -> (B,19,h,w)
+        """Class scores of a picture in [-1, 1], at `size` or else at the picture's own."""
+        x = self.normalise(self.resize(image, self.size))
+        height, width = image.shape[-2:]
+        return self.resize(self.network.logits(x), size or (height, width))
+
+
+@dataclass(frozen=True)
+class FaceParsing:
+    """What a parser saw."""
+
+    logits: Tensor  # (B,19,H,W)
+
+    @property
+    def labels(self) -> Tensor:  # (B,H,W) int64
+        """The likeliest `FacePart` of each pixel."""
+        return self.logits.argmax(1)
+
+    def mask(self, *parts: FacePart) -> Tensor:  # (B,1,H,W)
+        """1 where the pixel belongs to one of `parts`, else 0."""
+        wanted = torch.tensor(parts, device=self.logits.device)
+        return torch.isin(self.labels, wanted)[:, None].to(self.logits.dtype)
+
+
+@torch.no_grad()
+def parse_face(parser: FaceParser, image: Tensor) -> FaceParsing:  # (B,3,H,W) in [-1, 1]
+    """The parts of every picture, at the picture's size, without gradient."""
+    return FaceParsing(parser.logits(image))
+
+
+def face_mask(
+    parsing: FaceParsing,
+    parts: Sequence[FacePart] = FACE_PARTS,
+    grow: int = 0,
+    feather: float = 0.0,
+) -> Tensor:  # (B,1,H,W) in [0, 1]
+    """The mask of `parts`, `grow` pixels wider, its edge blurred by `feather` (Gaussian sigma)."""
+    mask = parsing.mask(*parts)
+    if grow:
+        mask = F.max_pool2d(mask, 2 * grow + 1, stride=1, padding=grow)
+    return _blur(mask, feather) if feather else mask
+
+
+def _blur(mask: Tensor, sigma: float) -> Tensor:
+    radius = int(3 * sigma + 0.5)
+    offsets = torch.arange(-radius, radius + 1, device=mask.device, dtype=mask.dtype)
+    kernel = torch.softmax(-(offsets**2) / (2 * sigma**2), 0).view(1, 1, 1, -1)
+    padded = F.pad(mask, (radius,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(padded, kernel), kernel.mT).clamp(0, 1)
+
+
+def require_face(parsing: FaceParsing, name: str = "picture") -> None:
+    """Refuses pictures in which the parser sees none of `FACE_PARTS`."""
+    area = parsing.mask(*FACE_PARTS).sum((1, 2, 3))
+    for row in (area == 0).nonzero().flatten().tolist():
+        raise ValueError(
+            f"{name} {row} shows no face, expected an aligned face crop: crop it, or give a mask"
+        )
+
+
+def paint_parsing(labels: Tensor) -> Tensor:  # (B,H,W) -> (B,H,W,3) in [0, 1]
+    """The parsing as a picture, one of `COLOURS` a part."""
+    return torch.tensor(COLOURS, device=labels.device)[labels] / 255

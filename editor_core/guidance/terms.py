@@ -1,0 +1,191 @@
+"""The guidance terms: each a loss per picture, bound once to what it asks of the edit.
+
+A term holds one row for every picture of the batch it guides, and takes pictures in [-1, 1]. Its
+loss is unscaled: `scale` says how hard the term pulls, `window` when.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ..diffusion.process import GaussianDiffusion
+from ..face.eyes import EyeBoxes, crop_eyes
+from ..face.gaze import GazeEstimator
+from ..face.identity import IdentityEncoder, embed_identity, identity_distance
+from ..face.parsing import FACE_PARTS, FaceParser, FacePart
+from ..images import Size
+
+
+class Window(Protocol):
+    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
+        """Whether the term pulls at step `t` of `diffusion`."""
+        ...
+
+
+@dataclass(frozen=True)
+class PercentWindow:
+    """A share of the full schedule: 0 is pure noise, 1 the finished picture, the end exclusive."""
+
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+
+    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
+        """Whether step `t` lies in the window, whatever the respacing."""
+        return self.start_percent <= diffusion.percent(t) < self.end_percent
+
+
+ALWAYS = PercentWindow()
+
+
+class GuidanceTerm(Protocol):
+    """What the gradient needs of a term; a new term is one class and touches no loop."""
+
+    name: ClassVar[str]
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def window(self) -> Window: ...
+
+    def loss(self, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,)
+        """How far each picture is from what the term asks; zero where it has it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pull:
+    scale: float = 1.0
+    window: Window = ALWAYS
+
+
+@dataclass(frozen=True)
+class IdentityTerm(_Pull):
+    """1 - cos between the face in the mask and the source's identity, mean over views."""
+
+    name: ClassVar[str] = "identity"
+    encoder: IdentityEncoder
+    embedding: Tensor  # (B,E) of the source, unit length
+    mask: Tensor  # (B,1,H,W)
+    views: Callable[[Tensor], Tensor]  # (B,3,S,S) -> (B,V,3,S,S)
+
+    @classmethod
+    def bind(
+        cls,
+        encoder: IdentityEncoder,
+        source: Tensor,
+        mask: Tensor,
+        views: Callable[[Tensor], Tensor],
+        *,
+        scale: float = 1.0,
+        window: Window = ALWAYS,
+    ) -> "IdentityTerm":  # (B,3,H,W), (B,1,H,W)
+        """Asks for the identity of `source`, whose whole picture is embedded."""
+        embedding = embed_identity(encoder, source)
+        return cls(encoder, embedding, mask, views, scale=scale, window=window)
+
+    def loss(self, image: Tensor) -> Tensor:
+        _require_rows(self.name, self.embedding, image)
+        masked = self.encoder.normalise(image) * self.mask  # outside: ImageNet's mean colour
+        views = self.views(self.encoder.resize(masked, self.encoder.size))
+        embedded = self.encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+        return identity_distance(embedded, self.embedding[:, None]).mean(1)
+
+
+@dataclass(frozen=True)
+class ParsingTerm(_Pull):
+    """Mean absolute difference of class scores, summed over the parts that a swap replaces."""
+
+    name: ClassVar[str] = "parsing"
+    parser: FaceParser
+    target: Tensor  # (B,19,h,w) class scores
+    parts: Sequence[FacePart] = FACE_PARTS
+
+    @classmethod
+    def bind(
+        cls,
+        parser: FaceParser,
+        target: Tensor,
+        parts: Sequence[FacePart] = FACE_PARTS,
+        size: Size | None = None,
+        *,
+        scale: float = 1.0,
+        window: Window = ALWAYS,
+    ) -> "ParsingTerm":  # (B,3,H,W)
+        """Asks for the parsing of `target`, compared at `size` or else at the picture's own."""
+        with torch.no_grad():
+            return cls(parser, parser.logits(target, size), parts, scale=scale, window=window)
+
+    def loss(self, image: Tensor) -> Tensor:
+        _require_rows(self.name, self.target, image)
+        height, width = self.target.shape[-2:]
+        difference = self.parser.logits(image, (height, width)) - self.target
+        return difference[:, list(self.parts)].abs().mean((2, 3)).sum(1)
+
+
+@dataclass(frozen=True)
+class GazeTerm(_Pull):
+    """Mean absolute difference of the network's (pitch, yaw), left eye plus right eye."""
+
+    name: ClassVar[str] = "gaze"
+    estimator: GazeEstimator
+    target: tuple[Tensor, Tensor]  # (B,2), (B,2)
+    boxes: EyeBoxes
+
+    @classmethod
+    def bind(
+        cls,
+        estimator: GazeEstimator,
+        target: Tensor,
+        boxes: EyeBoxes,
+        *,
+        scale: float = 1.0,
+        window: Window = ALWAYS,
+    ) -> "GazeTerm":  # (B,3,H,W)
+        """Asks for the gaze of `target`, whose eyes lie in `boxes` and stay there."""
+        with torch.no_grad():
+            gaze = estimator.estimate(crop_eyes(target, boxes))
+        return cls(estimator, gaze, boxes, scale=scale, window=window)
+
+    def loss(self, image: Tensor) -> Tensor:
+        _require_rows(self.name, self.boxes.left, image)
+        left, right = self.estimator.estimate(crop_eyes(image, self.boxes))
+        return (left - self.target[0]).abs().mean(1) + (right - self.target[1]).abs().mean(1)
+
+
+@dataclass(frozen=True)
+class LpipsTerm(_Pull):
+    """LPIPS distance to the target outside the mask, as in Blended Diffusion (2111.14818)."""
+
+    name: ClassVar[str] = "lpips"
+    lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) in [-1, 1] -> (B,)
+    target: Tensor  # (B,3,H,W)
+    mask: Tensor  # (B,1,H,W), 1 where the edit is free
+
+    def loss(self, image: Tensor) -> Tensor:
+        _require_rows(self.name, self.target, image)
+        kept = 1 - self.mask
+        return self.lpips(image * kept, self.target * kept)
+
+
+@dataclass(frozen=True)
+class PixelTerm(_Pull):
+    """Mean squared difference to the target over the whole picture."""
+
+    name: ClassVar[str] = "pixel"
+    target: Tensor  # (B,3,H,W)
+
+    def loss(self, image: Tensor) -> Tensor:
+        _require_rows(self.name, self.target, image)
+        return (image - self.target).square().mean((1, 2, 3))
+
+
+def _require_rows(name: str, bound: Tensor, image: Tensor) -> None:
+    if len(bound) != len(image):
+        raise ValueError(
+            f"the {name} term holds {len(bound)} pictures, the batch has {len(image)}: "
+            "bind it to this batch"
+        )

@@ -1,0 +1,82 @@
+"""Random views of a face, so that guidance pleases the encoder from more than one angle."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+DRAWS = 13  # random numbers a copy: two coin tosses, an angle, a shift (2), four corners (8)
+
+
+@dataclass(frozen=True)
+class RandomViews:
+    """`copies` views of every picture: the first is plain, the others turned, shifted, tilted.
+
+    Each copy is rotated and shifted with `probability`, and with the same probability seen in
+    perspective, as in DiffFace; both make one homography and the picture is sampled once.
+    Picture k draws from `generators[k]` alone, on the CPU.
+    """
+
+    generators: Sequence[Generator]
+    copies: int = 8
+    max_rotation: float = 15.0  # degrees, either way
+    max_shift: float = 0.1  # of the picture's side, either way, in x and in y
+    max_inset: float = 0.35  # of the picture's side, by which a corner may move inwards
+    probability: float = 0.7
+
+    def __call__(self, x: Tensor) -> Tensor:  # (B,C,S,S) -> (B,copies,C,S,S)
+        """Draws new views; differentiable in `x`."""
+        if len(x) != len(self.generators):
+            raise ValueError(
+                f"{len(x)} pictures and {len(self.generators)} generators, expected one for each: "
+                "make the views for this batch"
+            )
+        plain = x[:, None]
+        if self.copies == 1:
+            return plain
+        extra = self.copies - 1
+        matrices = torch.stack([self._draw(generator, extra) for generator in self.generators])
+        repeated = plain.expand(-1, extra, -1, -1, -1).flatten(0, 1)
+        warped = warp(repeated, matrices.flatten(0, 1)).unflatten(0, (len(x), extra))
+        return torch.cat([plain, warped], 1)
+
+    def _draw(self, generator: Generator, count: int) -> Tensor:  # (count,3,3)
+        u = torch.rand((count, DRAWS), generator=generator, dtype=torch.float64)
+        toss, signed = u[:, :2] < self.probability, u[:, 2:5] * 2 - 1
+        shift = signed[:, 1:] * 2 * self.max_shift
+        turn = rigid(signed[:, 0] * math.radians(self.max_rotation), shift)
+        tilt = perspective(u[:, 5:].view(-1, 4, 2) * 2 * self.max_inset)
+        plain = torch.eye(3, dtype=torch.float64)
+        turn, tilt = (
+            torch.where(toss[:, i, None, None], m, plain) for i, m in ((0, turn), (1, tilt))
+        )
+        return tilt @ turn
+
+
+def rigid(angle: Tensor, shift: Tensor) -> Tensor:  # (n,) radians, (n,2) -> (n,3,3)
+    """Rotation about the centre, then a shift, in coordinates where a square spans [-1, 1]."""
+    cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
+    rows = [cos, -sin, shift[:, 0], sin, cos, shift[:, 1], zero, zero, one]
+    return torch.stack(rows, 1).view(-1, 3, 3)
+
+
+def perspective(inset: Tensor) -> Tensor:  # (n,4,2) -> (n,3,3)
+    """The homography that moves each corner of the square [-1, 1] inwards by `inset`."""
+    from kornia.geometry.transform import get_perspective_transform
+
+    corners = inset.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]]).expand_as(inset)
+    return get_perspective_transform(corners, corners - corners.sign() * inset)
+
+
+def warp(x: Tensor, matrices: Tensor) -> Tensor:  # (n,C,S,S), (n,3,3) -> (n,C,S,S)
+    """Moves every point p of [-1, 1] to `matrix @ p`: bilinear, the border repeated outside.
+
+    -1 and 1 are the centres of the outermost pixels, so the identity leaves the picture as it is.
+    """
+    from kornia.geometry.transform import homography_warp
+
+    side = (x.shape[-2], x.shape[-1])
+    back = torch.linalg.inv(matrices).to(x)
+    return homography_warp(x, back, side, padding_mode="border", align_corners=True)
