@@ -1,0 +1,179 @@
+"""EyeNet: stacked hourglasses (Newell et al. 2016) that find an eye's landmarks, and its gaze from
+them and from the picture; the network of the published gaze estimator."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
+
+CROP_SIZE = (96, 160)  # height and width of the eye picture
+HEATMAP_SIZE = (48, 80)
+GAZE_CELLS = (CROP_SIZE[0] // 8) * (CROP_SIZE[1] // 8)
+SHARPNESS = 100.0  # of the softmax that turns a heatmap into a position
+HOURGLASS_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class EyeNetConfig:
+    """What shapes the network: hourglasses in a row, their width, landmarks."""
+
+    nstack: int = 3
+    nfeatures: int = 32
+    nlandmarks: int = 34
+
+
+class EyeNetOutput(NamedTuple):
+    heatmaps: Tensor  # (B,nstack,nlandmarks,48,80)
+    landmarks: Tensor  # (B,nlandmarks,2): y and x in heatmap pixels
+    gaze: Tensor  # (B,2): pitch and yaw in radians
+
+
+class EyeNet(nn.Module):
+    """Sees one eye, the left one or a mirrored right one."""
+
+    def __init__(self, config: EyeNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        stacks, width, landmarks = config.nstack, config.nfeatures, config.nlandmarks
+        self.pre = _trunk(1, width, stride=1)
+        self.pre2 = _trunk(width, width, stride=2)
+        self.hgs = _each(stacks, lambda: nn.Sequential(Hourglass(HOURGLASS_DEPTH, width)))
+        self.features = _each(stacks, lambda: nn.Sequential(Residual(width, width), _mix(width)))
+        self.outs = _each(stacks, lambda: Convolution(width, landmarks))
+        self.merge_features = _each(stacks - 1, lambda: Merge(width, width))
+        self.merge_preds = _each(stacks - 1, lambda: Merge(landmarks, width))
+        self.gaze_fc1 = nn.Linear(width * GAZE_CELLS + 2 * landmarks, 256)
+        self.gaze_fc2 = nn.Linear(256, 2)
+
+    def forward(self, eyes: Tensor) -> EyeNetOutput:
+        """(B,96,160) grey in [0,1]"""
+        x = self.pre(eyes[:, None])
+        heatmaps = self._heatmaps(x)
+        landmarks = locate(heatmaps[:, -1])
+        seen = torch.cat([self.pre2(x).flatten(1), landmarks.flatten(1)], dim=1)
+        return EyeNetOutput(heatmaps, landmarks, self.gaze_fc2(relu(self.gaze_fc1(seen))))
+
+    def _heatmaps(self, x: Tensor) -> Tensor:
+        """(B,C,48,80) -> (B,nstack,nlandmarks,48,80)"""
+        heatmaps = []
+        for index in range(self.config.nstack):
+            features = self.features[index](self.hgs[index](x))
+            heatmaps.append(self.outs[index](features))
+            if index < self.config.nstack - 1:
+                x = x + self.merge_preds[index](heatmaps[-1])
+                x = x + self.merge_features[index](features)
+        return torch.stack(heatmaps, dim=1)
+
+
+def locate(heatmaps: Tensor) -> Tensor:
+    """Mean position under a sharp softmax: (B,N,H,W) -> (B,N,2), y and x in pixels."""
+    height, width = heatmaps.shape[2:]
+    weights = (SHARPNESS * heatmaps.flatten(2)).softmax(dim=2).unflatten(2, (height, width))
+    rows = torch.arange(height, dtype=heatmaps.dtype, device=heatmaps.device)
+    columns = torch.arange(width, dtype=heatmaps.dtype, device=heatmaps.device)
+    return torch.stack([weights.sum(3) @ rows, weights.sum(2) @ columns], dim=2)
+
+
+class Convolution(nn.Module):
+    """Convolution alone, whose parameters the published names put one level down."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out_channels, kernel, stride, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+        return self.conv(x)
+
+
+class ConvBlock(Convolution):
+    """Convolution, normalised and rectified."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int, stride: int) -> None:
+        super().__init__(channels, out_channels, kernel, stride)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+        return relu(self.bn(self.conv(x)))
+
+
+class Residual(nn.Module):
+    """Pre-normalised bottleneck; its shortcut is convolved only where the width changes."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = Convolution(channels, half)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv2 = Convolution(half, half, kernel=3)
+        self.bn3 = nn.BatchNorm2d(half)
+        self.conv3 = Convolution(half, out_channels)
+        self.skip_layer = Convolution(channels, out_channels)  # in every published block
+        self.changes_width = channels != out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H,W)"""
+        h = self.conv1(relu(self.bn1(x)))
+        h = self.conv2(relu(self.bn2(h)))
+        h = self.conv3(relu(self.bn3(h)))
+        return h + (self.skip_layer(x) if self.changes_width else x)
+
+
+class Hourglass(nn.Module):
+    """Sees the picture at ever smaller sizes and adds the answers up again."""
+
+    def __init__(self, depth: int, width: int) -> None:
+        super().__init__()
+        self.up1 = Residual(width, width)
+        self.low1 = Residual(width, width)
+        self.low2 = Hourglass(depth - 1, width) if depth > 1 else Residual(width, width)
+        self.low3 = Residual(width, width)
+        self.enlarge = nn.Upsample(scale_factor=2, mode="bilinear")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W)"""
+        low = self.low3(self.low2(self.low1(max_pool2d(x, 2))))
+        return self.up1(x) + self.enlarge(low)
+
+
+class Merge(nn.Module):
+    """Brings one hourglass's answer to the next one's input."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = Convolution(channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H,W)"""
+        return self.conv(x)
+
+
+def _trunk(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """Features at 1 / (2 stride) of the size."""
+    return nn.Sequential(
+        ConvBlock(channels, 64, kernel=7, stride=stride),
+        Residual(64, 128),
+        nn.MaxPool2d(2),
+        Residual(128, 128),
+        Residual(128, out_channels),
+    )
+
+
+def _mix(width: int) -> ConvBlock:
+    return ConvBlock(width, width, kernel=1, stride=1)
+
+
+def _each(count: int, make: Callable[[], nn.Module]) -> nn.ModuleList:
+    return nn.ModuleList(make() for _ in range(count))
+
+
+def config_from_state_dict(tensors: Mapping[str, Tensor]) -> EyeNetConfig:
+    """The configuration of a network, from the names and shapes of its tensors."""
+    landmarks, width = tensors["outs.0.conv.weight"].shape[:2]
+    stacks = sum(name.startswith("outs.") and name.endswith("weight") for name in tensors)
+    return EyeNetConfig(nstack=stacks, nfeatures=width, nlandmarks=landmarks)
