@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from ..images import resize
+from ..models.eyenet import CROP_SIZE
 from .parsing import FaceParsing, FacePart
 
 PADDING = (5, 9)  # pixels beside and above an eye's corners, in a picture of 256 x 256
 EYE_CORNERS = [36, 39, 42, 45]  # of 68 landmarks: outer and inner left, inner and outer right
-CROP_SIZE = (96, 160)
+STRAY = 0.03  # of an eye's pixels, ignored at either end
 CROP_WIDTH = 1.5  # of a parsed eye's width, as in the crops that EyeNet learned from
 
 Pixels = tuple[int, int]  # horizontal, vertical
@@ -74,22 +75,19 @@ def boxes_around(corners: Tensor, padding: Pixels) -> EyeBoxes:  # (B,4,2): x, y
 
 
 def _box(labels: Tensor, part: FacePart) -> Tensor:  # (B,H,W) -> (B,4)
-    """A box around the ellipse with the part's moments, which a stray pixel hardly moves."""
     seen = (labels == part).double()
     _require_eye(seen, part)
-    x, deviation = _moments(seen.sum(1))
-    y, _ = _moments(seen.sum(2))
-    half_width = CROP_WIDTH * 2 * deviation  # an ellipse reaches two deviations from its middle
+    (x0, x1), (y0, y1) = _extent(seen.sum(1)), _extent(seen.sum(2))
+    half_width = CROP_WIDTH * (x1 - x0) / 2
     half = torch.stack([half_width, half_width * CROP_SIZE[0] / CROP_SIZE[1]], 1)
-    middle = torch.stack([x, y], 1) + 0.5
+    middle = torch.stack([x0 + x1, y0 + y1], 1) / 2
     return torch.cat([(middle - half).floor(), (middle + half).ceil()], 1).long()
 
 
-def _moments(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> mean, deviation (B,)
-    index = torch.arange(weight.shape[1], device=weight.device, dtype=weight.dtype)
-    share = weight / weight.sum(1, keepdim=True)
-    mean = (share * index).sum(1)
-    return mean, (share * (index - mean[:, None]) ** 2).sum(1).sqrt()
+def _extent(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> (B,), (B,)
+    """Begin and end of all but the outermost pixels, which may be strays of the parser."""
+    share = weight.cumsum(1) / weight.sum(1, keepdim=True)
+    return (share <= STRAY).sum(1), (share < 1 - STRAY).sum(1) + 1
 
 
 def _require_eye(seen: Tensor, part: FacePart) -> None:  # (B,H,W)

@@ -67,7 +67,7 @@ def perspective(inset: Tensor) -> Tensor:  # (n,4,2) -> (n,3,3)
     from kornia.geometry.transform import get_perspective_transform
 
     corners = inset.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]]).expand_as(inset)
-    return get_perspective_transform(corners, corners - corners.sign() * inset)
+    return get_perspective_transform(corners, corners * (1 - inset))
 
 
 def warp(x: Tensor, matrices: Tensor) -> Tensor:  # (n,C,S,S), (n,3,3) -> (n,C,S,S)

@@ -1,0 +1,112 @@
+"""What happened during an edit: one series per metric, a value per step and picture."""
+
+import csv
+import io
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .files import atomic_write
+
+
+class Sample(NamedTuple):
+    """The values of one metric at step `t`, one a picture."""
+
+    t: int
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return math.fsum(self.values) / len(self.values)
+
+
+class Summary(NamedTuple):
+    """One metric over a whole edit, each figure the mean over the pictures."""
+
+    first: float
+    last: float
+    lowest: float
+    highest: float
+
+
+@dataclass
+class EditMetrics:
+    """Series by metric name, in the order of their recording; t falls towards 0."""
+
+    series: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def record(self, name: str, t: int, values: Tensor) -> None:  # (B,)
+        """Adds the values of step `t` to the series `name`."""
+        if values.ndim != 1 or len(values) == 0:
+            raise ValueError(
+                f"{name} has shape {tuple(values.shape)}, expected (batch,): "
+                "record one value for each picture"
+            )
+        sample = Sample(t, tuple(values.detach().to("cpu", torch.float64).tolist()))
+        self.series.setdefault(name, []).append(sample)
+
+    def summary(self) -> dict[str, Summary]:
+        """First, last, lowest and highest mean of every series."""
+        means = {name: [sample.mean for sample in samples] for name, samples in self.series.items()}
+        return {name: Summary(m[0], m[-1], min(m), max(m)) for name, m in means.items()}
+
+    def to_json(self) -> str:
+        """`{name: [{"t": t, "values": [...]}, ...]}`; a value that is not finite becomes null."""
+        series = {
+            name: [{"t": t, "values": [_finite(v) for v in values]} for t, values in samples]
+            for name, samples in self.series.items()
+        }
+        return json.dumps(series, indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "EditMetrics":
+        """Reads what `to_json` wrote; null becomes NaN."""
+        return cls(
+            {
+                name: [Sample(s["t"], tuple(map(_number, s["values"]))) for s in samples]
+                for name, samples in json.loads(text).items()
+            }
+        )
+
+    def to_csv(self) -> str:
+        """One line a value: metric, t, picture, value."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("metric", "t", "picture", "value"))
+        for name, samples in self.series.items():
+            for t, values in samples:
+                writer.writerows((name, t, k, value) for k, value in enumerate(values))
+        return text.getvalue()
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """A PNG with one panel a metric: every picture thin, their mean bold."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6, 2 * max(1, len(self.series))), layout="constrained")
+        panels = figure.subplots(max(1, len(self.series)), squeeze=False)[:, 0]
+        for panel, (name, samples) in zip(panels, self.series.items(), strict=False):
+            _draw(panel, name, samples)
+        with atomic_write(path) as part:
+            FigureCanvasAgg(figure).print_png(part)
+
+
+def _draw(panel, name: str, samples: list[Sample]) -> None:
+    steps = [sample.t for sample in samples]
+    panel.plot(steps, [sample.values for sample in samples], color="tab:blue", alpha=0.3, lw=0.8)
+    panel.plot(steps, [sample.mean for sample in samples], color="tab:blue", lw=2)
+    panel.set(title=name, xlabel="t")
+    panel.invert_xaxis()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

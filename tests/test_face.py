@@ -1,0 +1,185 @@
+import math
+
+import pytest
+import torch
+
+from guided_face_edit.editor_core.face.eyes import (
+    EyeBoxes,
+    crop_eyes,
+    find_eyes_in_labels,
+    find_eyes_in_landmarks,
+)
+from guided_face_edit.editor_core.face.gaze import GazeEstimator, estimate_gaze
+from guided_face_edit.editor_core.face.identity import embed_identity, identity_distance
+from guided_face_edit.editor_core.face.parsing import (
+    COLOURS,
+    FACE_PARTS,
+    FaceParser,
+    FaceParsing,
+    FacePart,
+    face_mask,
+    paint_parsing,
+    parse_face,
+    require_face,
+)
+from guided_face_edit.editor_core.models.eyenet import EyeNetOutput
+from guided_face_edit.tests.tiny import tiny_encoder, tiny_estimator, tiny_parser
+
+
+def _parsing(labels):
+    return FaceParsing(torch.nn.functional.one_hot(labels, 19).movedim(-1, 1).float())
+
+
+def _face_labels(mirrored=False):
+    """A 64 x 64 face with a 12 x 4 ellipse for each eye, around x 20.5 and 44.5, y 30.5."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    labels = torch.full((1, 64, 64), int(FacePart.SKIN))
+    parts = (FacePart.R_EYE, FacePart.L_EYE) if mirrored else (FacePart.L_EYE, FacePart.R_EYE)
+    for part, middle in zip(parts, (20.5, 44.5), strict=True):
+        labels[0][((x - middle) / 6) ** 2 + ((y - 30.5) / 2) ** 2 <= 1] = part
+    return labels
+
+
+def test_parts_are_in_the_published_order():
+    names = [part.name.lower() for part in FacePart]
+    assert names[:6] == ["background", "skin", "l_brow", "r_brow", "l_eye", "r_eye"]
+    assert names[10:14] == ["nose", "mouth", "u_lip", "l_lip"]
+    assert [int(part) for part in FACE_PARTS] == [1, 2, 3, 4, 5, 10, 11, 12, 13]
+    assert len(set(COLOURS)) == len(FacePart) == 19
+
+
+def test_parser_answers_at_the_size_asked_for(generator):
+    parser = tiny_parser()
+    image = torch.rand(2, 3, 40, 48, generator=generator, dtype=torch.float64) * 2 - 1
+    assert parser.logits(image).shape == (2, 19, 40, 48)
+    assert parser.logits(image, 20).shape == (2, 19, 20, 20)
+    assert torch.equal(parse_face(parser, image).logits, parser.logits(image))
+
+
+def test_parser_owns_normalisation_and_resize(generator):
+    class Echo:
+        def logits(self, x):
+            return x
+
+    parser = FaceParser(Echo(), 8, normalise=lambda x: x * 2, resize=lambda x, size: x + 1)
+    image = torch.rand(1, 3, 8, 8, generator=generator)
+    torch.testing.assert_close(parser.logits(image), (image + 1) * 2 + 1)
+
+
+def test_mask_holds_the_parts_alone():
+    labels = torch.tensor([[[1, 17], [10, 0]]])
+    assert _parsing(labels).mask(FacePart.SKIN, FacePart.NOSE).tolist() == [[[[1, 0], [1, 0]]]]
+    assert face_mask(_parsing(labels)).tolist() == [[[[1, 0], [1, 0]]]]
+
+
+def test_mask_grows_and_feathers():
+    labels = torch.zeros(1, 17, 17, dtype=torch.long)
+    labels[0, 8, 8] = FacePart.SKIN
+    grown = face_mask(_parsing(labels), grow=2)
+    assert grown.sum() == 25
+    feathered = face_mask(_parsing(labels), grow=2, feather=1.5)
+    assert torch.isclose(feathered.sum(), grown.sum(), rtol=1e-3)
+    assert 0 < feathered[0, 0, 8, 12] < feathered[0, 0, 8, 10] < feathered[0, 0, 8, 8] <= 1
+
+
+def test_a_picture_without_a_face_is_refused():
+    labels = torch.stack([torch.ones(4, 4), torch.full((4, 4), 17.0)]).long()
+    require_face(_parsing(labels[:1]))
+    with pytest.raises(ValueError, match="source 1 shows no face, expected an aligned face crop"):
+        require_face(_parsing(labels), "source")
+
+
+def test_parsing_is_painted_by_part():
+    picture = paint_parsing(torch.tensor([[[0, 18]]]))
+    assert (picture[0, 0] * 255).round().int().tolist() == [list(COLOURS[0]), list(COLOURS[18])]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_eye_boxes_surround_the_labelled_eyes(mirrored):
+    boxes = find_eyes_in_labels(_face_labels(mirrored))
+    for box, middle in ((boxes.left[0], 21), (boxes.right[0], 45)):
+        x0, y0, x1, y1 = box.tolist()
+        assert x0 + x1 == 2 * middle and y0 + y1 == 2 * 31
+        assert 17 <= x1 - x0 <= 20 and math.isclose((y1 - y0) / (x1 - x0), 0.6, abs_tol=0.08)
+
+
+def test_a_stray_pixel_does_not_move_an_eye_box():
+    labels = _face_labels()
+    clean = find_eyes_in_labels(labels)
+    labels[0, 60, 60] = FacePart.L_EYE
+    moved = find_eyes_in_labels(labels)
+    assert torch.equal(moved.left, clean.left)
+    assert torch.equal(moved.right, clean.right)
+
+
+def test_a_missing_eye_is_named():
+    labels = torch.cat([_face_labels(), _face_labels()])
+    labels[1][labels[1] == FacePart.R_EYE] = FacePart.SKIN
+    with pytest.raises(ValueError, match="picture 1 shows no r_eye, expected both eyes"):
+        find_eyes_in_labels(labels)
+
+
+def test_landmarks_give_the_corners_their_padding():
+    corners = torch.tensor([[[79.97, 110.61], [106.56, 121.6], [145.86, 115.4], [166.18, 121.49]]])
+    boxes = find_eyes_in_landmarks(corners, (256, 256))
+    assert boxes.left.tolist() == [[74, 107, 111, 125]]
+    assert boxes.right.tolist() == [[140, 109, 171, 127]]
+    points = torch.zeros(1, 68, 2)
+    points[:, [36, 39, 42, 45]] = corners
+    assert torch.equal(find_eyes_in_landmarks(points, (256, 256)).left, boxes.left)
+    half = find_eyes_in_landmarks(corners / 2, (128, 128))
+    assert (half.left * 2 - boxes.left).abs().max() <= 2
+
+
+def test_landmark_boxes_stay_in_the_picture():
+    corners = torch.tensor([[[-35.0, 4.0], [20.0, 4.0], [240.0, 250.0], [300.0, 252.0]]])
+    boxes = find_eyes_in_landmarks(corners, (256, 256))
+    assert boxes.left.tolist() == [[0, 0, 25, 13]] and boxes.right.tolist() == [
+        [235, 242, 256, 256]
+    ]
+    with pytest.raises(ValueError, match=r"picture 0 is 256x256, its eye box .* lies outside"):
+        find_eyes_in_landmarks(corners - 400, (256, 256))
+
+
+@pytest.mark.parametrize("shape", [(68, 2), (1, 5, 2), (1, 68, 3)])
+def test_other_landmarks_are_refused(shape):
+    with pytest.raises(ValueError, match=r"expected \(batch, 68, 2\)"):
+        find_eyes_in_landmarks(torch.zeros(shape), (64, 64))
+
+
+def test_crops_are_grey_and_squeezed():
+    image = torch.full((2, 3, 32, 32), -1.0)
+    image[:, 1, 4:8, 2:12] = 1
+    left = torch.tensor([[2, 4, 12, 8], [12, 8, 22, 12]])
+    crops = crop_eyes(image, EyeBoxes(left, left))
+    assert crops.left.shape == crops.right.shape == (2, 1, 96, 160)
+    torch.testing.assert_close(crops.left[0], torch.full((1, 96, 160), 1 / 3))
+    assert crops.left[1].max() == 0
+
+
+def test_gaze_is_the_mean_of_both_eyes_and_points_right():
+    def network(eyes):
+        gaze = torch.tensor([[0.1, 0.2], [0.3, 0.6]])
+        return EyeNetOutput(eyes, eyes, gaze)
+
+    boxes = find_eyes_in_labels(_face_labels())
+    gaze = estimate_gaze(GazeEstimator(network), torch.zeros(1, 3, 64, 64), boxes)
+    torch.testing.assert_close((gaze.pitch, gaze.yaw), (torch.tensor([0.2]), torch.tensor([-0.4])))
+
+
+def test_gaze_rows_are_independent(generator):
+    image = torch.rand(2, 3, 64, 64, generator=generator, dtype=torch.float64) * 2 - 1
+    labels = _face_labels().repeat(2, 1, 1)
+    both = estimate_gaze(tiny_estimator(), image, find_eyes_in_labels(labels))
+    alone = estimate_gaze(tiny_estimator(), image[1:], find_eyes_in_labels(labels[1:]))
+    torch.testing.assert_close(both.yaw[1:], alone.yaw)
+
+
+def test_identity_distance_runs_from_zero_to_two(generator):
+    image = torch.rand(3, 3, 40, 40, generator=generator, dtype=torch.float64) * 2 - 1
+    embedding = embed_identity(tiny_encoder(), image)
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(3, dtype=torch.float64))
+    assert identity_distance(embedding, embedding).abs().max() < 1e-12
+    torch.testing.assert_close(
+        identity_distance(embedding, -embedding), torch.full((3,), 2.0, dtype=torch.float64)
+    )

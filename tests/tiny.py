@@ -1,0 +1,33 @@
+"""Small real networks with random weights, in float64 and in evaluation mode."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ..editor_core.face.gaze import GazeEstimator
+from ..editor_core.face.identity import IdentityEncoder
+from ..editor_core.face.parsing import FaceParser
+from ..editor_core.models.bisenet import BiSeNet, BiSeNetConfig
+from ..editor_core.models.eyenet import EyeNet, EyeNetConfig
+from ..editor_core.models.iresnet import IResNet, IResNetConfig
+
+
+def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """A network whose random weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make().double().eval().requires_grad_(False)
+
+
+def tiny_parser() -> FaceParser:
+    return FaceParser(seeded(lambda: BiSeNet(BiSeNetConfig(width=8))), size=64)
+
+
+def tiny_encoder() -> IdentityEncoder:
+    config = IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), embedding=24, input_size=32)
+    return IdentityEncoder(seeded(lambda: IResNet(config)), size=32)
+
+
+def tiny_estimator() -> GazeEstimator:
+    return GazeEstimator(seeded(lambda: EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2))))
