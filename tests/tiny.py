@@ -31,3 +31,7 @@ def tiny_encoder() -> IdentityEncoder:
 
 def tiny_estimator() -> GazeEstimator:
     return GazeEstimator(seeded(lambda: EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2))))
+
+
+def tiny_lpips():
+    raise NotImplementedError

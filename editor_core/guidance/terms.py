@@ -14,9 +14,8 @@ from torch import Tensor
 from ..diffusion.process import GaussianDiffusion
 from ..face.eyes import EyeBoxes, crop_eyes
 from ..face.gaze import GazeEstimator
-from ..face.identity import IdentityEncoder, embed_identity, identity_distance
+from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
-from ..images import Size
 
 
 class Window(Protocol):
@@ -72,21 +71,6 @@ class IdentityTerm(_Pull):
     mask: Tensor  # (B,1,H,W)
     views: Callable[[Tensor], Tensor]  # (B,3,S,S) -> (B,V,3,S,S)
 
-    @classmethod
-    def bind(
-        cls,
-        encoder: IdentityEncoder,
-        source: Tensor,
-        mask: Tensor,
-        views: Callable[[Tensor], Tensor],
-        *,
-        scale: float = 1.0,
-        window: Window = ALWAYS,
-    ) -> "IdentityTerm":  # (B,3,H,W), (B,1,H,W)
-        """Asks for the identity of `source`, whose whole picture is embedded."""
-        embedding = embed_identity(encoder, source)
-        return cls(encoder, embedding, mask, views, scale=scale, window=window)
-
     def loss(self, image: Tensor) -> Tensor:
         _require_rows(self.name, self.embedding, image)
         masked = self.encoder.normalise(image) * self.mask  # outside: ImageNet's mean colour
@@ -101,23 +85,8 @@ class ParsingTerm(_Pull):
 
     name: ClassVar[str] = "parsing"
     parser: FaceParser
-    target: Tensor  # (B,19,h,w) class scores
+    target: Tensor  # (B,19,h,w) class scores, compared at this size
     parts: Sequence[FacePart] = FACE_PARTS
-
-    @classmethod
-    def bind(
-        cls,
-        parser: FaceParser,
-        target: Tensor,
-        parts: Sequence[FacePart] = FACE_PARTS,
-        size: Size | None = None,
-        *,
-        scale: float = 1.0,
-        window: Window = ALWAYS,
-    ) -> "ParsingTerm":  # (B,3,H,W)
-        """Asks for the parsing of `target`, compared at `size` or else at the picture's own."""
-        with torch.no_grad():
-            return cls(parser, parser.logits(target, size), parts, scale=scale, window=window)
 
     def loss(self, image: Tensor) -> Tensor:
         _require_rows(self.name, self.target, image)
