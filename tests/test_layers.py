@@ -20,6 +20,7 @@ ROOMS = (
     ("diffusion",),
     ("guidance",),
     ("metrics",),
+    ("settings",),
     ("presets",),
     ("editing",),
     ("reference",),
