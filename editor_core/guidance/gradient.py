@@ -1,0 +1,59 @@
+"""The gradient of the guidance terms to x_t, through one pass of the U-Net.
+
+Classifier guidance (arXiv 2105.05233) with the picture-space losses of Blended Diffusion
+(arXiv 2111.14818) and DiffFace (arXiv 2212.13344).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..autograd import gradients
+from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction
+from ..diffusion.sampling import Guided, batch_index
+from .terms import GuidanceTerm
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A denoiser with the terms that steer it."""
+
+    denoiser: Denoiser
+    diffusion: GaussianDiffusion
+    terms: Sequence[GuidanceTerm]
+
+    def __call__(self, x_t: Tensor, t: int) -> Guided:
+        """Predict at index t, and differentiate the terms active there to x_t (B,3,H,W)."""
+        active = [term for term in self.terms if term.scale and self._reaches(term, t)]
+        if not active:
+            return Guided(self.predict(x_t, t))
+        with gradients():
+            x_t = x_t.detach().requires_grad_()
+            prediction = self.denoiser(x_t, batch_index(t, x_t))
+            seen = self._seen(prediction.pred_x0, x_t, t)
+            losses = [(term, term.loss(seen)) for term in active]
+            total = torch.stack([term.scale * loss.sum() for term, loss in losses]).sum()
+            (slope,) = torch.autograd.grad(total, x_t)
+        values = {term.name: loss.detach() for term, loss in losses}
+        return Guided(_detached(prediction), -slope, values)
+
+    def _reaches(self, term: GuidanceTerm, t: int) -> bool:
+        return term.window.active(t, self.diffusion)
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction:
+        """Predict at index t without a graph."""
+        with torch.no_grad():
+            return self.denoiser(x_t, batch_index(t, x_t))
+
+    def _seen(self, pred_x0: Tensor, x_t: Tensor, t: int) -> Tensor:
+        """What the terms look at: pred_x0 early, ever more x_t as it clears (Blended Diffusion)."""
+        share = float(self.diffusion.sqrt_one_minus_alphas_cumprod[t])
+        return share * pred_x0 + (1 - share) * x_t
+
+
+def _detached(prediction: Prediction) -> Prediction:
+    return replace(prediction, **{k: v.detach() for k, v in vars(prediction).items()})
