@@ -18,11 +18,12 @@ HOURGLASS_DEPTH = 4
 
 @dataclass(frozen=True)
 class EyeNetConfig:
-    """What shapes the network: hourglasses in a row, their width, landmarks."""
+    """What shapes the network: hourglasses in a row, their width, landmarks, width of the stem."""
 
     nstack: int = 3
     nfeatures: int = 32
     nlandmarks: int = 34
+    stem: int = 64
 
 
 class EyeNetOutput(NamedTuple):
@@ -38,8 +39,8 @@ class EyeNet(nn.Module):
         super().__init__()
         self.config = config
         stacks, width, landmarks = config.nstack, config.nfeatures, config.nlandmarks
-        self.pre = _trunk(1, width, stride=1)
-        self.pre2 = _trunk(width, width, stride=2)
+        self.pre = _trunk(1, config.stem, width, stride=1)
+        self.pre2 = _trunk(width, config.stem, width, stride=2)
         self.hgs = _each(stacks, lambda: nn.Sequential(Hourglass(HOURGLASS_DEPTH, width)))
         self.features = _each(stacks, lambda: nn.Sequential(Residual(width, width), _mix(width)))
         self.outs = _each(stacks, lambda: Convolution(width, landmarks))
@@ -153,14 +154,14 @@ class Merge(nn.Module):
         return self.conv(x)
 
 
-def _trunk(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+def _trunk(channels: int, stem: int, out_channels: int, stride: int) -> nn.Sequential:
     """Features at 1 / (2 stride) of the size."""
     return nn.Sequential(
-        ConvBlock(channels, 64, kernel=7, stride=stride),
-        Residual(64, 128),
+        ConvBlock(channels, stem, kernel=7, stride=stride),
+        Residual(stem, 2 * stem),
         nn.MaxPool2d(2),
-        Residual(128, 128),
-        Residual(128, out_channels),
+        Residual(2 * stem, 2 * stem),
+        Residual(2 * stem, out_channels),
     )
 
 
@@ -176,4 +177,5 @@ def config_from_state_dict(tensors: Mapping[str, Tensor]) -> EyeNetConfig:
     """The configuration of a network, from the names and shapes of its tensors."""
     landmarks, width = tensors["outs.0.conv.weight"].shape[:2]
     stacks = sum(name.startswith("outs.") and name.endswith("weight") for name in tensors)
-    return EyeNetConfig(nstack=stacks, nfeatures=width, nlandmarks=landmarks)
+    stem = len(tensors["pre.0.conv.weight"])
+    return EyeNetConfig(stacks, width, landmarks, stem)
