@@ -21,9 +21,9 @@ ROOMS = (
     ("guidance",),
     ("metrics",),
     ("settings",),
+    ("reference",),
     ("presets",),
     ("editing",),
-    ("reference",),
     ("demo",),
     ("__main__",),
 )

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..models.unet import UNet
 from .respacing import spaced_steps
 
 FixedVariance = Literal["large", "small"]
@@ -225,15 +226,16 @@ class UNetDenoiser:
 class DiffusionModel:
     """A trained U-Net with the full schedule and the picture size (pixels) it was trained for."""
 
-    network: nn.Module
+    network: UNet
     diffusion: GaussianDiffusion
     image_size: int
 
     def denoiser(
         self, diffusion: GaussianDiffusion, identity: Tensor | None = None, clip: bool = False
     ) -> UNetDenoiser:
-        """The U-Net on a respaced schedule; identity (B,D), or None where the U-Net takes none."""
-        return UNetDenoiser(self.network, diffusion, identity, clip=clip)
+        """The U-Net on a respaced schedule; identity (B,D) is bound in if the U-Net takes one."""
+        takes = self.network.config.identity_channels is not None
+        return UNetDenoiser(self.network, diffusion, identity if takes else None, clip=clip)
 
 
 def _shifted(alphas_cumprod: Tensor) -> Tensor:
