@@ -18,7 +18,7 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def picture_metadata(settings: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, str]:
-    """The text chunks of an edited PNG: IPTC's mark, the settings, the SHA-256 of each model file."""
+    """The text chunks of an edited PNG: IPTC's mark, the settings, SHA-256 by model file."""
     return {
         XMP_KEY: XMP,
         "Software": "Guided Face Edit",

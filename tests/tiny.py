@@ -1,6 +1,7 @@
 """Small real networks with random weights, in float64 and in evaluation mode."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -11,9 +12,12 @@ from ..editor_core.face.parsing import FaceParser
 from ..editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ..editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ..editor_core.models.iresnet import IResNet, IResNetConfig
+from ..editor_core.models.lpips import Lpips
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+def seeded(make: Callable[[], Network], seed: int = 0) -> Network:
     """A network whose random weights depend on `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -33,5 +37,7 @@ def tiny_estimator() -> GazeEstimator:
     return GazeEstimator(seeded(lambda: EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2))))
 
 
-def tiny_lpips():
-    raise NotImplementedError
+def tiny_lpips() -> Lpips:
+    from torchvision.models import squeezenet1_1
+
+    return seeded(lambda: Lpips("squeeze", squeezenet1_1(weights=None).state_dict()))
