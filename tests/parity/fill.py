@@ -59,7 +59,7 @@ def _filled(
     tensor: torch.Tensor, name: str, rules: list[dict[str, Any]], seed: int, stream: int
 ) -> torch.Tensor:
     if not tensor.is_floating_point():
-        return torch.zeros_like(tensor)
+        return torch.zeros(tensor.shape, dtype=tensor.dtype)
     rule = next(rule for rule in rules if _applies(rule, name, tensor.dim()))
     fan_in = math.prod(tensor.shape[1:])
     half = rule["half"] if "half" in rule else rule["gain"] * math.sqrt(6 / fan_in)

@@ -1,0 +1,83 @@
+"""LPIPS (Zhang et al. 2018): how unlike two pictures look, by the features of a classifier.
+
+The `lpips` package does the work; the backbone's weights come from a file, never from a download.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Backbone = Literal["vgg", "alex", "squeeze"]
+
+LAST_LAYERS: dict[Backbone, str] = {  # deepest features used; an earlier one rules out the later
+    "squeeze": "features.12.squeeze.weight",
+    "vgg": "features.28.weight",
+    "alex": "features.10.weight",
+}
+
+
+class Lpips(nn.Module):
+    """Compares pictures by a backbone's features, weighed by the package's heads or all alike.
+
+    `backbone` is a torchvision state dict (`features.0.weight`, ...); its classifier is left out.
+    Without heads the features' squared differences are summed, for a backbone that the published
+    heads were not fitted to.
+    """
+
+    def __init__(self, net: Backbone, backbone: Mapping[str, Tensor], heads: bool = True) -> None:
+        super().__init__()
+        self.network = _unloaded(net, heads)
+        names = self.network.state_dict()
+        published = {**backbone, **_scaling(), **(_heads(net) if heads else {})}
+        tensors = {name: published[_published_name(name)].float() for name in names}
+        self.network.load_state_dict(tensors, assign=True)
+        self.eval()  # the heads have dropout
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Pictures (B,3,H,W) in [-1,1], sides of at least 32 -> distances (B,), 0 where alike"""
+        return self.network(a, b).flatten()
+
+
+def backbone_of(names: Iterable[str]) -> Backbone:
+    """Which backbone a torchvision state dict is of, from its names."""
+    present = set(names)
+    for net, layer in LAST_LAYERS.items():
+        if layer in present:
+            return net
+    raise ValueError(f"expected a backbone with one of {', '.join(LAST_LAYERS.values())}, got none")
+
+
+def _unloaded(net: Backbone, heads: bool) -> nn.Module:
+    """The package's network without values, so that building it draws no random numbers."""
+    import lpips
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package's use of torchvision is deprecated there
+        return lpips.LPIPS(
+            net=net, pretrained=False, pnet_rand=True, lpips=heads, pnet_tune=True, verbose=False
+        )
+
+
+def _published_name(name: str) -> str:
+    """The name in the published files of a tensor of the package's network."""
+    return re.sub(r"^net\.slice\d+\.", "features.", name.replace("lins.", "lin"))
+
+
+def _scaling() -> dict[str, Tensor]:
+    import lpips
+
+    values = lpips.ScalingLayer().state_dict()
+    return {f"scaling_layer.{name}": value for name, value in values.items()}
+
+
+def _heads(net: Backbone) -> dict[str, Tensor]:
+    """The heads that the package carries with it, version 0.1."""
+    import lpips
+
+    path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+    return torch.load(path, map_location="cpu", weights_only=True)
