@@ -1,6 +1,7 @@
 """Small real networks with random weights, in float64 and in evaluation mode."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -24,19 +25,24 @@ def seeded(make: Callable[[], Network], seed: int = 0) -> Network:
         return make().double().eval().requires_grad_(False)
 
 
+@cache
 def tiny_parser() -> FaceParser:
     return FaceParser(seeded(lambda: BiSeNet(BiSeNetConfig(width=8))), size=64)
 
 
+@cache
 def tiny_encoder() -> IdentityEncoder:
     config = IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), embedding=24, input_size=32)
     return IdentityEncoder(seeded(lambda: IResNet(config)), size=32)
 
 
+@cache
 def tiny_estimator() -> GazeEstimator:
-    return GazeEstimator(seeded(lambda: EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2))))
+    config = EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4)
+    return GazeEstimator(seeded(lambda: EyeNet(config)))
 
 
+@cache
 def tiny_lpips() -> Lpips:
     from torchvision.models import squeezenet1_1
 
