@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from .unet_config import GROUPS, UNetConfig, config_from_state_dict
+from .unet_config import GROUPS, UNetConfig, config_from_state_dict, is_published
 
-__all__ = ["UNet", "UNetConfig", "config_from_state_dict", "embed_time"]
+__all__ = ["UNet", "UNetConfig", "config_from_state_dict", "embed_time", "is_published"]
 
 Layer = TypeVar("Layer", bound=nn.Module)
 

@@ -10,11 +10,11 @@ from torch import Tensor
 GROUPS = 32  # of every group normalisation: all widths are multiples of it
 PUBLISHED_HEAD_CHANNELS = 64
 DEFAULT_NUM_HEADS = 4
-PUBLISHED_PARAMETERS = {  # of networks known to have 64-channel heads in legacy order
-    554_388_998: "DiffFace 256x256",
-    552_814_086: "OpenAI 256x256 unconditional",
-    553_838_086: "OpenAI 256x256 class-conditional",
-    93_563_910: "FFHQ and CelebA-HQ 256x256",
+PUBLISHED_PARAMETERS = {  # known to have 64-channel heads in legacy order, 256 pixels a side
+    554_388_998: "DiffFace",
+    552_814_086: "OpenAI unconditional",
+    553_838_086: "OpenAI class-conditional",
+    93_563_910: "FFHQ and CelebA-HQ",
 }
 
 
@@ -104,6 +104,11 @@ def config_from_state_dict(
     )
 
 
+def is_published(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether it is one of the known networks, by the number of its parameters."""
+    return sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_PARAMETERS
+
+
 def _is_resizing_resblock(name: str) -> bool:
     """Whether it is the last block of an up level that has residual blocks to resize."""
     path = name.split(".")
@@ -128,7 +133,7 @@ def _attention(
     tensors: Mapping[str, Tensor], hints: Mapping[str, Any], widths: list[int]
 ) -> dict[str, Any]:
     """How attention is split: as hinted, as known, or as assumed with a warning."""
-    known = sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_PARAMETERS
+    known = is_published(tensors)
     heads = {key: hints[key] for key in ("num_heads", "head_channels") if hints.get(key)}
     order = hints.get("attention_order")
     if not known and not (heads and order):

@@ -13,7 +13,7 @@ GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 SEED_STRIDE, STREAM_STRIDE = 1 << 40, 1 << 28
-CHUNK = 1 << 20  # numbers hashed at a time, to stay in the cache
+CHUNK = 1 << 16  # numbers hashed at a time, to stay in the cache
 
 Tensors = dict[str, torch.Tensor]
 

@@ -4,7 +4,7 @@ The manifest's notes say how each network is made, what a file holds decides wha
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 
 from .fill import fill, hash_tensor_from_text, override, sha256_of_all
+from .measure import assert_near, assert_same_pixels, thinned, tolerances
 
 Notes = dict[str, Any]
 Tensors = Mapping[str, Tensor]
@@ -37,7 +38,6 @@ TOLERANCES = {  # which of the manifest's tolerances holds for a network's outpu
     "arcface": ("bisenet/arcface/eyenet forward", "arcface/eyenet grad"),
     "eyenet": ("bisenet/arcface/eyenet forward", "arcface/eyenet grad"),
 }
-DIFFERING_LABELS = 1e-3  # share of pixels
 
 
 def check_unet(
@@ -75,16 +75,14 @@ def is_slow(manifest: Notes, name: str) -> bool:
     note = manifest["files"][name]["notes"]
     if not name.startswith("unet_"):
         return False
-    with torch.device("meta"):
-        network = UNet(unet_config(note["config"]))
+    network = _empty(UNet, unet_config(note["config"]))
     return sum(parameter.numel() for parameter in network.parameters()) > SLOW_PARAMETERS
 
 
 def unet_from_note(note: Notes, rules: Notes, tensors: Tensors) -> UNet:
     """The U-Net of `note["config"]`: weights `sd/*` of the file's tensors, else the fill rule."""
     conditions = {"identity": "id" in tensors or "img_id" in tensors, "label": "y" in tensors}
-    with torch.device("meta"):  # the weights come later, and no random numbers are drawn
-        network = UNet(unet_config(note["config"], **conditions))
+    network = _empty(UNet, unet_config(note["config"], **conditions))
     stored = {key[3:]: value.float() for key, value in tensors.items() if key.startswith("sd/")}
     return _loaded(network, stored) if stored else _filled(network, note, rules)
 
@@ -113,20 +111,20 @@ def unet_config(flags: Notes, identity: bool = True, label: bool = False) -> UNe
 
 def bisenet_from_note(note: Notes, rules: Notes) -> BiSeNet:
     """The parser with the fill rule's weights, in evaluation mode."""
-    return _filled(BiSeNet(BiSeNetConfig(note.get("n_classes", 19))), note, rules)
+    return _filled(_empty(BiSeNet, BiSeNetConfig(note.get("n_classes", 19))), note, rules)
 
 
 def iresnet_from_note(note: Notes, rules: Notes, input_size: int = 112) -> IResNet:
     """The identity encoder with the fill rule's weights, in evaluation mode."""
     layers, use_se = tuple(note.get("layers", (3, 4, 23, 3))), note.get("use_se", True)
     config = IResNetConfig(layers, input_size=input_size, use_se=use_se)
-    return _filled(IResNet(config), note, rules)
+    return _filled(_empty(IResNet, config), note, rules)
 
 
 def eyenet_from_note(note: Notes, rules: Notes) -> EyeNet:
     """The gaze network with the fill rule's weights, in evaluation mode."""
     sizes = {key: note[key] for key in ("nstack", "nfeatures", "nlandmarks") if key in note}
-    return _filled(EyeNet(EyeNetConfig(**sizes)), note, rules)
+    return _filled(_empty(EyeNet, EyeNetConfig(**sizes)), note, rules)
 
 
 MAKERS = {
@@ -136,18 +134,10 @@ MAKERS = {
 }
 
 
-def tolerance(manifest: Notes, key: str) -> float:
-    """The first number of one of the manifest's suggested tolerances."""
-    text = manifest["suggested_tolerance"][key]
-    match = re.search(r"\d+(\.\d+)?(e-?\d+)?", text)
-    assert match, f"no number in the tolerance {text!r} of {key!r}"
-    return float(match[0])
-
-
-def relative(got: Tensor, expected: Tensor) -> float:
-    """Relative L2 deviation."""
-    got, expected = got.detach().double(), expected.double()
-    return float((got - expected).norm() / expected.norm())
+def _empty(network: Callable[[Any], Any], config: Any) -> Any:
+    """A network that has no values yet, so that no time is lost in drawing them."""
+    with torch.device("meta"):
+        return network(config)
 
 
 def _filled(network: nn.Module, note: Notes, rules: Notes) -> Any:
@@ -209,14 +199,13 @@ def _feature(features: dict[str, Tensor], key: str) -> Tensor:
 
 
 def _compare(manifest: Notes, kind: str, key: str, got: Tensor, expected: Tensor) -> None:
-    stride = int((re.search(r"_s(\d+)$", key) or "_1")[1])
-    got = got[..., ::stride, ::stride] if stride > 1 else got
-    assert got.shape == expected.shape, f"{key}: {tuple(got.shape)}, not {tuple(expected.shape)}"
+    name, got = f"{kind} {key}", thinned(got.detach(), key)
+    assert got.shape == expected.shape, f"{name}: {tuple(got.shape)}, not {tuple(expected.shape)}"
     if not expected.is_floating_point():
-        assert (got != expected).float().mean() < DIFFERING_LABELS, key
-        return
-    limit = tolerance(manifest, TOLERANCES[kind]["grad" in key])
-    assert relative(got, expected) <= limit, f"{kind} {key}: {relative(got, expected):.1e}"
+        assert_same_pixels(name, got, expected, tolerances(manifest, "masks/argmax")[0])
+    else:
+        limit = tolerances(manifest, TOLERANCES[kind]["grad" in key])[0]
+        assert_near(name, got, expected, limit)
 
 
 def _without_stride(key: str) -> str:

@@ -1,0 +1,59 @@
+"""Which names of tensors tell which family of networks a checkpoint is of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .reading import UnsupportedCheckpoint
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one layout, told by names that all of them have and no other family has."""
+
+    name: str
+    kind: str  # what it is to the editor: diffusion, identity, parser, gaze or lpips
+    tell_tales: tuple[str, ...]
+
+    def fits(self, names: set[str]) -> bool:
+        return names.issuperset(self.tell_tales)
+
+
+FAMILIES = (
+    Family("ADM U-Net", "diffusion", ("time_embed.0.weight", "input_blocks.0.0.weight")),
+    Family("BiSeNet", "parser", ("cp.resnet.conv1.weight", "ffm.convblk.conv.weight")),
+    Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
+    Family("EyeNet", "gaze", ("pre.0.conv.weight", "outs.0.conv.weight", "gaze_fc2.weight")),
+    Family("SqueezeNet 1.1", "lpips", ("features.0.weight", "features.12.squeeze.weight")),
+    Family("VGG-16", "lpips", ("features.0.weight", "features.28.weight")),
+    Family("AlexNet", "lpips", ("features.0.weight", "features.10.weight")),
+)
+
+UNSUPPORTED = {  # one tell-tale name each
+    "down_blocks.0.resnets.0.conv1.weight": "a diffusers U-Net",
+    "temb.dense.0.weight": "an SDEdit U-Net",
+    "encoder.0.conv2d.weight": "ParseNet",
+    "decode_head.classifier.weight": "SegFormer",
+    "features.weight": "an insightface ResNet",
+    "input_layer.0.weight": "IR-SE50",
+    "conv2d_1a.conv.weight": "facenet-pytorch",
+    "fc_yaw_gaze.weight": "L2CS",
+    "gaze_fc.0.weight": "ETH-XGaze",
+}
+
+
+def detect(names: Iterable[str]) -> Family:
+    """The family of a checkpoint, from its tensors or their names alone."""
+    present = set(names)
+    for family in FAMILIES:
+        if family.fits(present):
+            return family
+    raise UnsupportedCheckpoint(
+        f"expected one of {', '.join(family.name for family in FAMILIES)}, "
+        f"got {_looks_like(present)}: choose a file of a supported network"
+    )
+
+
+def _looks_like(present: set[str]) -> str:
+    known = (name for tell_tale, name in UNSUPPORTED.items() if tell_tale in present)
+    examples = ", ".join(sorted(present)[:3]) or "none"
+    return next(known, f"{len(present)} tensors of no known layout ({examples})")
