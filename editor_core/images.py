@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -92,15 +93,31 @@ def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3) in [0, 1]
-    """A picture file as RGB, upright as its EXIF orientation says."""
+    """An RGB picture file, upright as its EXIF orientation says."""
+    return _read(path, "RGB")
+
+
+def read_mask(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W) in [0, 1]
+    """A grey picture file: white where to edit."""
+    return _read(path, "L")
+
+
+def _read(path: str | os.PathLike[str], mode: str) -> Tensor:
+    with open(path, "rb") as file:
+        picture = _decode(file, path)
+    if picture.mode != mode:
+        bands = f"{picture.mode} with {len(picture.getbands())} channels"
+        raise ValueError(f"{path} is {bands}, expected {mode} with 8 bits each: convert it first")
+    return torch.from_numpy(np.array(picture))[None].float() / 255
+
+
+def _decode(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
     try:
-        with Image.open(path) as file:
-            pixels = np.array(ImageOps.exif_transpose(file).convert("RGB"))
+        return ImageOps.exif_transpose(Image.open(file))
     except UnidentifiedImageError as error:
-        raise ValueError(f"{path} is not a picture, expected PNG, JPEG or WebP") from error
-    except (SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be decoded: {error}") from error
-    return torch.from_numpy(pixels)[None].float() / 255
+        raise ValueError(f"{path} is not a picture: give a PNG, JPEG or WebP file") from error
+    except (SyntaxError, OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be decoded, {error}: save it again") from error
 
 
 def write_png(

@@ -120,6 +120,32 @@ def test_what_is_no_picture_is_refused(tmp_path):
         images.read_image(tmp_path / "b.png")
 
 
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [("L", "is L with 1 channels, expected RGB"), ("RGBA", "is RGBA with 4 channels")],
+)
+def test_other_channels_are_refused(tmp_path, mode, message):
+    Image.new(mode, (4, 4)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=message):
+        images.read_image(tmp_path / "a.png")
+
+
+def test_masks_are_grey(tmp_path):
+    Image.new("L", (6, 4), 51).save(tmp_path / "a.png")
+    torch.testing.assert_close(images.read_mask(tmp_path / "a.png"), torch.full((1, 4, 6), 0.2))
+    Image.new("I;16", (6, 4)).save(tmp_path / "b.png")
+    with pytest.raises(ValueError, match="expected L with 8 bits"):
+        images.read_mask(tmp_path / "b.png")
+
+
+def test_a_truncated_picture_is_refused(tmp_path):
+    images.write_png(tmp_path / "a.png", torch.rand(32, 32, 3))
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="a.png cannot be decoded"):
+        images.read_image(tmp_path / "a.png")
+
+
 def _fill_disk_half_way(self, part, **_):
     part.write_bytes(b"half")
     raise OSError(28, "No space left on device")

@@ -21,10 +21,12 @@ ROOMS = (
     ("guidance",),
     ("metrics",),
     ("settings",),
+    ("checkpoints.loading",),
     ("reference",),
     ("presets",),
     ("editing",),
     ("demo",),
+    ("commands",),
     ("__main__",),
 )
 HEAVY = ("kornia", "lpips", "matplotlib", "torchvision")

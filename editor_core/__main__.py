@@ -1,0 +1,32 @@
+"""The command line: `python -m editor_core COMMAND`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .commands.swap import add_swap
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its arguments; a command is one `add_...` that sets `run`."""
+    parser = argparse.ArgumentParser(prog="editor_core", description="Edit faces by diffusion.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_swap(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; what the user can mend becomes one line and exit code 2."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, OSError) as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""`swap`: the face of one picture on another, by the user's own model files."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..autograd import gradients
+from ..checkpoints.loading import find_models, load_models
+from ..diffusion.sampling import Step
+from ..editing import edit_face
+from ..files import check_destination, sha256
+from ..images import read_image, read_mask, resize, to_mask, to_signed, to_unit, write_png
+from ..presets import preset
+from ..provenance import picture_metadata
+from ..settings import EditSettings, FaceModels
+
+
+def add_swap(commands: Any) -> None:
+    """The command's arguments."""
+    parser = commands.add_parser("swap", help="put one face on another picture")
+    parser.add_argument("source", type=Path, help="square crop of an aligned face: who it will be")
+    parser.add_argument("target", type=Path, help="square crop of an aligned face: what is edited")
+    parser.add_argument("--models", type=Path, required=True, help="folder of the model files")
+    parser.add_argument("--mask", type=Path, help="grey picture, white where to edit the target")
+    parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
+    parser.add_argument("--seed", type=int, help="of the first candidate; the next has the next")
+    parser.add_argument("--candidates", type=int, help="edits, of which the closest is written")
+    parser.add_argument("--respacing", help="steps of the full schedule: 100, ddim25 or 10,10,10")
+    parser.add_argument("--skip", type=int, help="of those steps, noisiest first")
+    parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
+    parser.set_defaults(run=swap)
+
+
+def swap(arguments: argparse.Namespace) -> None:
+    """Edits the target and writes the candidate closest to the source."""
+    settings = _settings(arguments)
+    check_destination(arguments.out)
+    source, target = read_image(arguments.source), read_image(arguments.target)
+    mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)
+    models = _load(arguments.models)
+    size = models.diffusion.image_size
+    with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
+        result = edit_face(
+            models,
+            _fit(source, size, arguments.source),
+            _fit(target, size, arguments.target),
+            settings,
+            mask=None if mask is None else resize(mask, size)[:, 0],
+            on_step=lambda step: _advance(bar, step),
+        )
+    metadata = picture_metadata(_as_json(arguments.preset, settings), _hashes(arguments.models))
+    write_png(arguments.out, result.images[0, 0], metadata)
+    print(f"wrote {arguments.out}: identity distance {result.distances[0, 0]:.4f}")
+
+
+def _settings(arguments: argparse.Namespace) -> EditSettings:
+    """The preset with what the user gave in its place."""
+    names = ("seed", "candidates", "respacing", "skip")
+    given = {name: getattr(arguments, name) for name in names}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return replace(preset(arguments.preset), **chosen)
+
+
+def _as_json(name: str, settings: EditSettings) -> dict[str, Any]:
+    numbers = asdict(settings)
+    del numbers["behaviour"]  # code, which the preset's name stands for
+    return {"preset": name, **numbers}
+
+
+def _load(folder: Path) -> FaceModels:
+    """The folder's models, on the GPU if there is one; says what each of them is."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    models, files = load_models(folder), find_models(folder)
+    with gradients():
+        for kind, path in files.items():
+            network = _network(getattr(models, kind)).to(device)
+            count = sum(parameter.numel() for parameter in network.parameters())
+            print(f"{kind}: {path}, {type(network).__name__}, {count:,} parameters")
+    return models
+
+
+def _network(model: Any) -> nn.Module:
+    return getattr(model, "network", model)
+
+
+def _hashes(folder: Path) -> Mapping[str, str]:
+    return {path.name: sha256(path) for path in find_models(folder).values()}
+
+
+def _fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+    height, width = picture.shape[1:3]
+    if height != width:
+        raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
+    if height == size:
+        return picture
+    print(f"{path}: {height}x{width} resized to {size}x{size}")
+    return to_unit(resize(to_signed(picture), size))
+
+
+def _advance(bar: tqdm, step: Step) -> None:
+    bar.total = step.total
+    bar.update()
