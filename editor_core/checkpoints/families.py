@@ -43,7 +43,7 @@ UNSUPPORTED = {  # one tell-tale name each
 
 def detect(names: Iterable[str]) -> Family:
     """The family of a checkpoint, from its tensors or their names alone."""
-    present = set(names)
+    present = set(map(str, names))
     for family in FAMILIES:
         if family.fits(present):
             return family

@@ -71,7 +71,7 @@ def describe(name: str) -> str:
     """Where a file of that name comes from and on what terms."""
     file = known_file(name)
     if file is None:
-        return "check the path"
+        return "it is no published file: is the name right?"
     return f"{file.name} is published at {file.origin}, licence {file.licence}"
 
 

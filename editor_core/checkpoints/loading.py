@@ -22,7 +22,7 @@ from ..models import bisenet, eyenet, iresnet, unet
 from ..models.lpips import Lpips, backbone_of
 from ..settings import FaceModels
 from .families import detect
-from .known_files import known_file, missing
+from .known_files import MissingModel, known_file, missing
 from .reading import (
     Checkpoint,
     UnsupportedCheckpoint,
@@ -38,7 +38,7 @@ REQUIRED = ("diffusion", "identity", "parser")
 SCHEDULES = {"linear": GaussianDiffusion.linear, "cosine": GaussianDiffusion.cosine}
 DEFAULT_IMAGE_SIZE = 256
 DEFAULT_PARSER_SIZE = 512
-MISFITS = (LookupError, ValueError, RuntimeError, ArithmeticError)  # of tensors and a network
+MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of tensors
 
 
 @gradients()
@@ -113,7 +113,7 @@ def load_models(folder: StrPath) -> FaceModels:
 def find_models(folder: StrPath) -> dict[str, Path]:
     """The model file of each kind in a folder: told by its name, its metadata, or its tensors."""
     if not Path(folder).is_dir():
-        raise missing("face", folder)
+        raise MissingModel(f"no folder {folder}: name the one that has the models")
     found: dict[str, Path] = {}
     for path in sorted(Path(folder).iterdir()):
         kind = _kind(path)
@@ -157,12 +157,14 @@ def _blaming(path: StrPath) -> Iterator[None]:
     """Turns what goes wrong with a file's tensors into an error that names the file."""
     try:
         yield
-    except KeyError as error:
-        raise UnsupportedCheckpoint(
-            f"{path}: expected a tensor {error}, got none: the file is incomplete, fetch it again"
-        ) from error
+    except UnsupportedCheckpoint as error:
+        raise UnsupportedCheckpoint(f"{path}: {error}") from error
     except MISFITS as error:
-        raise UnsupportedCheckpoint(f"{path}: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise UnsupportedCheckpoint(
+            f"{path}: expected the tensors of one whole network, got others "
+            f"({type(error).__name__}: {reason}): fetch the file again, or choose another"
+        ) from error
 
 
 def _filled(

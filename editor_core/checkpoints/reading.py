@@ -4,7 +4,8 @@
 import json
 import os
 import pickle
-import zipfile
+import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,17 @@ from torch import Tensor
 from .known_files import MissingModel, describe
 
 WRAPPERS = ("model_state_dict", "state_dict")  # names under which training scripts put the tensors
-DAMAGE = (RuntimeError, ValueError, LookupError, EOFError, AttributeError, TypeError)
+DAMAGE = (  # what torch raises over a file that is cut off or no torch file at all
+    RuntimeError,
+    ValueError,
+    LookupError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    struct.error,
+    pickle.UnpicklingError,
+)
+FORBIDDEN = re.compile(r"(?:GLOBAL|class) ([\w.]+)")  # torch's word for what a pickle would call
 
 
 class CheckpointError(ValueError):
@@ -83,7 +94,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise MissingModel(f"no model file {path}: {describe(path.name)}")
+        raise MissingModel(f"no model file {path}: put it there ({describe(path.name)})")
     return path
 
 
@@ -97,14 +108,13 @@ def _open(path: Path) -> Any:
 def _load_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(path) or "nsupported" in str(error):
-            raise UnsafeCheckpoint(
-                f"{path}: expected tensors alone, got a pickle that would run code ({_gist(error)})"
-                ": save the network's state_dict() to a safetensors file where you trust the pickle"
-            ) from error
-        raise _damaged(path, "torch", error) from error
     except DAMAGE as error:
+        forbidden = FORBIDDEN.search(str(error))
+        if isinstance(error, pickle.UnpicklingError) and forbidden:
+            raise UnsafeCheckpoint(
+                f"{path}: expected tensors alone, got a pickle that would run {forbidden[1]}: "
+                "save the network's state_dict() as safetensors where you trust the pickle"
+            ) from error
         raise _damaged(path, "torch", error) from error
 
 
@@ -133,21 +143,15 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _damaged(path, "JSON", error) from error
+        parsed = f"{text[:40]!r} ({error})"
     if not isinstance(parsed, dict):
-        raise DamagedCheckpoint(f"{path}: expected a JSON object, got {text[:40]!r}: mend the file")
+        raise DamagedCheckpoint(f"{path}: expected a JSON object, got {parsed}: mend or remove it")
     return parsed
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> DamagedCheckpoint:
-    size = path.stat().st_size
+    reason = str(error).strip().partition(". ")[0] or type(error).__name__
     return DamagedCheckpoint(
-        f"{path}: expected a whole {kind} file, got {size:,} bytes that cannot be read "
-        f"({_gist(error)}): fetch the file again"
+        f"{path}: expected a whole {kind} file, got {path.stat().st_size:,} bytes that cannot be "
+        f"read ({reason[:160]}): fetch the file again"
     )
-
-
-def _gist(error: Exception) -> str:
-    """The last line of a message, shortened: torch's begin with advice not to follow."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:160]

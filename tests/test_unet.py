@@ -1,0 +1,180 @@
+"""The U-Net in every published form."""
+
+import json
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guided_face_edit.editor_core.models.unet import (
+    UNet,
+    UNetConfig,
+    config_from_state_dict,
+    embed_time,
+)
+
+PLAIN = UNetConfig(32, (1, 2), 1, (2,), head_channels=16)
+FORMS = {
+    "plain": PLAIN,
+    "identity": replace(PLAIN, identity_channels=12),
+    "classes": replace(PLAIN, num_classes=5),
+    "identity and classes": replace(PLAIN, identity_channels=12, num_classes=5),
+    "new attention order": replace(PLAIN, attention_order="new"),
+    "head count": replace(PLAIN, head_channels=None, num_heads=2),
+    "convolutions resize": replace(PLAIN, resblock_updown=False),
+    "added condition": replace(PLAIN, scale_shift_norm=False),
+    "fixed variance": replace(PLAIN, out_channels=3),
+    "three levels": replace(PLAIN, channel_mult=(1, 1, 2), attention_factors=(2, 4)),
+    "half-width first level": replace(PLAIN, model_channels=64, channel_mult=(0.5, 1, 1)),
+    "two blocks, no attention": replace(PLAIN, num_res_blocks=2, attention_factors=()),
+}
+
+
+def _randomised(config, generator):
+    """A network that does something: a fresh one answers zero."""
+    network = UNet(config).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return network
+
+
+def _conditions(config, generator, batch=2):
+    identity = torch.randn(batch, config.identity_channels or 1, generator=generator)
+    label = torch.arange(batch)
+    return {
+        "identity": None if config.identity_channels is None else identity,
+        "label": None if config.num_classes is None else label,
+    }
+
+
+def _hints(config):
+    return {key: getattr(config, key) for key in ("num_heads", "head_channels", "attention_order")}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_config_is_read_from_the_tensors(form):
+    with torch.device("meta"):
+        tensors = UNet(form).state_dict()
+    assert config_from_state_dict(tensors, _hints(form)) == form
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_every_condition_changes_the_answer(form, generator):
+    network = _randomised(form, generator)
+    x = torch.randn(2, 3, 16, 16, generator=generator)
+    t = torch.tensor([10.0, 900.0])
+    conditions = _conditions(form, generator)
+    out = network(x, t, **conditions)
+    assert out.shape == (2, form.out_channels, 16, 16)
+    assert not torch.allclose(out, network(x, t + 50, **conditions))
+    for name, value in conditions.items():
+        if value is not None:
+            assert not torch.allclose(out, network(x, t, **{**conditions, name: value.flip(0)}))
+
+
+def test_pictures_of_a_batch_do_not_mix(generator):
+    network = _randomised(FORMS["identity and classes"], generator)
+    x, t = torch.randn(2, 3, 16, 16, generator=generator), torch.tensor([3.0, 500.0])
+    conditions = _conditions(network.config, generator)
+    second = {name: value[1:] for name, value in conditions.items()}
+    both, alone = network(x, t, **conditions), network(x[1:], t[1:], **second)
+    torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_fresh_network_answers_zero_and_learns(generator):
+    network = UNet(PLAIN)
+    x, t = torch.randn(4, 3, 8, 8, generator=generator), torch.arange(4.0) * 100
+    assert network(x, t).count_nonzero() == 0
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    losses = []
+    for _ in range(5):
+        losses.append((network(x, t)[:, :3] - x).square().mean())
+        optimiser.zero_grad()
+        losses[-1].backward()
+        optimiser.step()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_attention_orders_name_the_same_channels_differently(generator):
+    legacy = _randomised(PLAIN, generator)
+    new = UNet(replace(PLAIN, attention_order="new")).eval()
+    tensors = legacy.state_dict()
+    for name in tensors:
+        if ".qkv." in name:
+            heads_first = tensors[name].unflatten(0, (-1, 3, PLAIN.head_channels))
+            tensors[name] = heads_first.transpose(0, 1).flatten(0, 2)
+    new.load_state_dict(tensors)
+    x, t = torch.randn(1, 3, 16, 16, generator=generator), torch.tensor([7.0])
+    torch.testing.assert_close(new(x, t), legacy(x, t), rtol=1e-4, atol=1e-4)
+
+
+def test_time_embedding_is_cosines_then_sines():
+    embedding = embed_time(torch.tensor([0.0, 2.5]), 4)
+    expected = [torch.tensor([2.5, 0.025]).cos(), torch.tensor([2.5, 0.025]).sin()]
+    torch.testing.assert_close(embedding[0], torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    torch.testing.assert_close(embedding[1], torch.cat(expected))
+
+
+def test_computes_in_the_precision_of_its_weights(generator):
+    network = _randomised(replace(PLAIN, identity_channels=4), generator)
+    x, t = torch.randn(1, 3, 16, 16, generator=generator), torch.tensor([7.0])
+    identity = torch.ones(1, 4)
+    full = network(x, t, identity)
+    low = network.to(torch.bfloat16)(x, t, identity)
+    assert low.dtype == torch.float32
+    assert (low - full).norm() < 0.1 * full.norm()
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "message"),
+    [
+        (PLAIN, {"identity": torch.zeros(1, 4)}, r"takes no identity, got one of shape \(1, 4\)"),
+        (replace(PLAIN, identity_channels=4), {}, r"takes identity \(of 4\), got none"),
+        (replace(PLAIN, num_classes=5), {}, r"takes label \(of 5\), got none"),
+    ],
+)
+def test_conditions_must_fit_the_network(config, given, message):
+    with pytest.raises(ValueError, match=message):
+        UNet(config)(torch.zeros(1, 3, 8, 8), torch.zeros(1), **given)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_heads": 4}, "exactly one of num_heads and head_channels, got 4 and 16"),
+        ({"head_channels": None}, "got None and None"),
+        ({"attention_order": "newest"}, "attention_order is 'newest'"),
+        ({"model_channels": 40}, "not all multiples of 32"),
+    ],
+)
+def test_config_refuses_what_no_network_is(changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(PLAIN, **changes)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="64 channels cannot be split evenly"):
+        UNet(replace(PLAIN, head_channels=48))
+
+
+def test_unknown_attention_is_assumed_aloud():
+    tensors = UNet(PLAIN).state_dict()
+    with pytest.warns(UserWarning, match="assuming num_heads 4 in legacy order"):
+        assert config_from_state_dict(tensors).num_heads == 4
+    with pytest.warns(UserWarning, match="assuming head_channels 8 in legacy order"):
+        assert config_from_state_dict(tensors, {"head_channels": 8}).head_channels == 8
+
+
+def test_the_published_network_is_known(root):
+    """Its names and shapes are those of the published file, and nothing has to be assumed."""
+    text = (root / "tests" / "golden" / "state_dict_layouts.json").read_text(encoding="utf-8")
+    config = UNetConfig(
+        256, (1, 1, 2, 2, 4, 4), 2, (8, 16, 32), head_channels=64, identity_channels=512
+    )
+    with torch.device("meta"):
+        tensors = UNet(config).state_dict()
+    assert {name: list(t.shape) for name, t in tensors.items()} == json.loads(text)["Model.pt"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert config_from_state_dict(tensors) == config
