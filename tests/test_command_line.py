@@ -20,7 +20,6 @@ from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.settings import TermSettings
-from guided_face_edit.tests.conftest import ROOT
 from guided_face_edit.tests.tiny import seeded
 
 SIZE = 32
@@ -199,10 +198,10 @@ def test_a_disk_that_fills_up(folder, capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: [Errno 28] No space left")
 
 
-def test_the_package_runs_as_a_command(folder):
+def test_the_package_runs_as_a_command(folder, root):
     command = [sys.executable, "-m", "editor_core", "swap", "a.png", "b.png", "--models", "models"]
     run = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True
     )
     assert run.returncode == 2 and run.stdout == ""
     assert run.stderr == "error: [Errno 2] No such file or directory: 'a.png'\n"

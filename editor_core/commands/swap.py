@@ -1,7 +1,6 @@
 """`swap`: the face of one picture on another, by the user's own model files."""
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 from ..autograd import gradients
 from ..checkpoints.loading import find_models, load_models
-from ..diffusion.sampling import Step
+from ..diffusion.sampling import Listener, Step
 from ..editing import edit_face
 from ..files import check_destination, sha256
 from ..images import read_image, read_mask, resize, to_mask, to_signed, to_unit, write_png
@@ -52,9 +51,9 @@ def swap(arguments: argparse.Namespace) -> None:
             _fit(target, size, arguments.target),
             settings,
             mask=None if mask is None else resize(mask, size)[:, 0],
-            on_step=lambda step: _advance(bar, step),
+            on_step=advancing(bar),
         )
-    metadata = picture_metadata(_as_json(arguments.preset, settings), _hashes(arguments.models))
+    metadata = edit_metadata(arguments.preset, settings, arguments.models)
     write_png(arguments.out, result.images[0, 0], metadata)
     print(f"wrote {arguments.out}: identity distance {result.distances[0, 0]:.4f}")
 
@@ -65,12 +64,6 @@ def _settings(arguments: argparse.Namespace) -> EditSettings:
     given = {name: getattr(arguments, name) for name in names}
     chosen = {name: value for name, value in given.items() if value is not None}
     return replace(preset(arguments.preset), **chosen)
-
-
-def _as_json(name: str, settings: EditSettings) -> dict[str, Any]:
-    numbers = asdict(settings)
-    del numbers["behaviour"]  # code, which the preset's name stands for
-    return {"preset": name, **numbers}
 
 
 def _load(folder: Path) -> FaceModels:
@@ -89,10 +82,6 @@ def _network(model: Any) -> nn.Module:
     return getattr(model, "network", model)
 
 
-def _hashes(folder: Path) -> Mapping[str, str]:
-    return {path.name: sha256(path) for path in find_models(folder).values()}
-
-
 def _fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
     height, width = picture.shape[1:3]
     if height != width:
@@ -103,6 +92,24 @@ def _fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,s
     return to_unit(resize(to_signed(picture), size))
 
 
-def _advance(bar: tqdm, step: Step) -> None:
-    bar.total = step.total
-    bar.update()
+def advancing(bar: tqdm) -> Listener:
+    """A listener that moves the bar, and tells it the number of steps."""
+
+    def advance(step: Step) -> None:
+        bar.total = step.total
+        bar.update()
+
+    return advance
+
+
+def settings_as_json(name: str, settings: EditSettings) -> dict[str, Any]:
+    """The settings that a preset's name and the user's choices came to."""
+    numbers = asdict(settings)
+    del numbers["behaviour"]  # code, which the preset's name stands for
+    return {"preset": name, **numbers}
+
+
+def edit_metadata(name: str, settings: EditSettings, models: Path) -> dict[str, str]:
+    """What an edited picture says of itself, `models` being the folder of the model files."""
+    hashes = {path.name: sha256(path) for path in find_models(models).values()}
+    return picture_metadata(settings_as_json(name, settings), hashes)

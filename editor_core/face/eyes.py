@@ -14,8 +14,6 @@ EYE_CORNERS = [36, 39, 42, 45]  # of 68 landmarks: outer and inner left, inner a
 STRAY = 0.03  # of an eye's pixels, ignored at either end
 CROP_WIDTH = 1.5  # of a parsed eye's width, as in the crops that EyeNet learned from
 
-Pixels = tuple[int, int]  # horizontal, vertical
-
 
 @dataclass(frozen=True)
 class EyeBoxes:
@@ -46,12 +44,10 @@ def find_eyes_in_labels(labels: Tensor) -> EyeBoxes:  # (B,H,W)
     return _inside(boxes, labels.shape[1], labels.shape[2])
 
 
-def find_eyes_in_landmarks(
-    points: Tensor, size: tuple[int, int], padding: Pixels | None = None
-) -> EyeBoxes:  # (B,68,2) or (B,4,2): x, y
-    """Boxes around the eyes of 68 landmarks, or of their corners alone, in pictures of `size` h, w.
+def find_eyes_in_landmarks(points: Tensor, size: tuple[int, int]) -> EyeBoxes:
+    """Boxes around the eyes of 68 landmarks, or of their four corners alone.
 
-    `padding` defaults to 5 x 9 of 256 pixels, scaled to the picture.
+    `points` (B,68,2) or (B,4,2) are x, y in pictures of `size` (height, width).
     """
     if points.ndim != 3 or points.shape[1:] not in ((68, 2), (4, 2)):
         raise ValueError(
@@ -60,11 +56,11 @@ def find_eyes_in_landmarks(
         )
     corners = points if points.shape[1] == 4 else points[:, EYE_CORNERS]
     height, width = size
-    scaled = (round(PADDING[0] * width / 256), round(PADDING[1] * height / 256))
-    return _inside(boxes_around(corners, padding or scaled), height, width)
+    padding = (round(PADDING[0] * width / 256), round(PADDING[1] * height / 256))
+    return _inside(boxes_around(corners, padding), height, width)
 
 
-def boxes_around(corners: Tensor, padding: Pixels) -> EyeBoxes:  # (B,4,2): x, y
+def boxes_around(corners: Tensor, padding: tuple[int, int]) -> EyeBoxes:  # (B,4,2): x, y
     """Boxes around four eye corners, left to right; they may reach over the picture's edge."""
     beside, above = padding
     x = corners[..., 0].long()
@@ -75,7 +71,7 @@ def boxes_around(corners: Tensor, padding: Pixels) -> EyeBoxes:  # (B,4,2): x, y
 
 
 def _box(labels: Tensor, part: FacePart) -> Tensor:  # (B,H,W) -> (B,4)
-    seen = (labels == part).double()
+    seen = (labels == part).float()
     _require_eye(seen, part)
     (x0, x1), (y0, y1) = _extent(seen.sum(1)), _extent(seen.sum(2))
     half_width = CROP_WIDTH * (x1 - x0) / 2

@@ -48,11 +48,12 @@ class RandomViews:
         shift = signed[:, 1:] * 2 * self.max_shift
         turn = rigid(signed[:, 0] * math.radians(self.max_rotation), shift)
         tilt = perspective(u[:, 5:].view(-1, 4, 2) * 2 * self.max_inset)
-        plain = torch.eye(3, dtype=torch.float64)
-        turn, tilt = (
-            torch.where(toss[:, i, None, None], m, plain) for i, m in ((0, turn), (1, tilt))
-        )
-        return tilt @ turn
+        return _where(toss[:, 1], tilt) @ _where(toss[:, 0], turn)
+
+
+def _where(toss: Tensor, matrices: Tensor) -> Tensor:  # (n,) bool, (n,3,3) -> (n,3,3)
+    """The matrices that the toss picks, the identity for the others."""
+    return torch.where(toss[:, None, None], matrices, torch.eye(3, dtype=matrices.dtype))
 
 
 def rigid(angle: Tensor, shift: Tensor) -> Tensor:  # (n,) radians, (n,2) -> (n,3,3)
