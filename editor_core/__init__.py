@@ -1,6 +1,17 @@
-"""Face editing by guided diffusion, in PyTorch and free of any host.
+"""Gives the face in one picture the identity of another by guided diffusion, free of any host.
 
-Imports point one way, from the last room to the first:
-files, autograd and images; models; checkpoints; face; diffusion; guidance; metrics; presets;
-editing; reference; demo; the command line.
+A room uses only the rooms before it:
+
+files, images     pictures: layout, range, size, and writing them whole or not at all
+checkpoints       from a file on disk to a named family of tensors
+models            the networks, one a file
+face              what is seen in a face: parsing, eyes, gaze, identity
+diffusion         the process and its samplers, knowing nothing of faces
+guidance          what pulls the picture: terms, random views, the gradient
+metrics           a series for each metric and step
+settings          what an edit is told; checkpoints.loading makes its models from files
+reference         the published implementation's exact behaviour, as objects to hand in
+presets           named settings
+editing           source, target and models to ranked edits
+demo              a drawn world with known answers, and the models trained on it
 """

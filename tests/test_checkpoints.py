@@ -181,10 +181,10 @@ def test_other_files_are_damaged(tmp_path, content):
             load_parser(tmp_path / name)
 
 
-@pytest.mark.parametrize("text", ["{", "[1]"])
-def test_a_sidecar_must_be_an_object(tmp_path, tensors, text):
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b'{"config": [1]}'])
+def test_a_sidecar_must_be_an_object(tmp_path, tensors, content):
     path = _saved(tmp_path / "m.pt", tensors)
-    (tmp_path / "m.pt.json").write_text(text, encoding="utf-8")
+    (tmp_path / "m.pt.json").write_bytes(content)
     with pytest.raises(DamagedCheckpoint, match="expected a JSON object, got .*mend or remove it"):
         load_diffusion(path)
 

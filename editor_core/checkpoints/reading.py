@@ -7,7 +7,7 @@ import pickle
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,16 @@ class UnsupportedCheckpoint(CheckpointError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds. Values of the metadata that are JSON objects are decoded."""
+    """What a file holds, and what is said of it."""
 
     path: Path
     tensors: Mapping[str, Tensor]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any]
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What the file says of its network that the tensors do not tell."""
-        return self.metadata.get("config", {})
+        """What the metadata says of the network; some of it the tensors do not tell."""
+        return self.metadata["config"]
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -75,7 +75,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 def read_names(path: Path) -> list[str]:
     """The tensors' names in a safetensors file, without their values."""
     with _open(path) as opened:
-        return list(opened.keys())
+        return list(opened.keys())  # the opened file itself cannot be iterated
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -86,10 +86,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
             metadata = opened.metadata() or {}
     sidecar = path.with_name(f"{path.name}.json")
     if sidecar.is_file():
-        metadata = {**metadata, **_parse(sidecar, sidecar.read_text(encoding="utf-8"))}
-    if isinstance(metadata.get("config"), str):
-        metadata["config"] = _parse(path, metadata["config"])
-    return metadata
+        metadata = {**metadata, **_json_object(sidecar, sidecar.read_bytes())}
+    return {**metadata, "config": _json_object(path, metadata.get("config", {}))}
 
 
 def _existing(path: Path) -> Path:
@@ -139,14 +137,15 @@ def _contents(loaded: Any) -> str:
     return f"a dictionary of {', '.join(map(str, list(loaded)[:5]))}"
 
 
-def _parse(path: Path, text: str) -> dict[str, Any]:
+def _json_object(path: Path, value: Any) -> dict[str, Any]:
+    """The object, decoded where it is text."""
     try:
-        parsed = json.loads(text)
-    except json.JSONDecodeError as error:
-        parsed = f"{text[:40]!r} ({error})"
-    if not isinstance(parsed, dict):
-        raise DamagedCheckpoint(f"{path}: expected a JSON object, got {parsed}: mend or remove it")
-    return parsed
+        value = json.loads(value) if isinstance(value, str | bytes) else value
+    except ValueError as error:
+        value = f"{value[:40]!r} ({error})"
+    if not isinstance(value, dict):
+        raise DamagedCheckpoint(f"{path}: expected a JSON object, got {value}: mend or remove it")
+    return value
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> DamagedCheckpoint:

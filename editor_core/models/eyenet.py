@@ -33,7 +33,7 @@ class EyeNetOutput(NamedTuple):
 
 
 class EyeNet(nn.Module):
-    """Sees one eye, the left one or a mirrored right one."""
+    """Sees one eye at a time."""
 
     def __init__(self, config: EyeNetConfig) -> None:
         super().__init__()

@@ -10,11 +10,11 @@ from torch import Tensor
 GROUPS = 32  # of every group normalisation: all widths are multiples of it
 PUBLISHED_HEAD_CHANNELS = 64
 DEFAULT_NUM_HEADS = 4
-PUBLISHED_PARAMETERS = {  # known to have 64-channel heads in legacy order, 256 pixels a side
-    554_388_998: "DiffFace",
-    552_814_086: "OpenAI unconditional",
-    553_838_086: "OpenAI class-conditional",
-    93_563_910: "FFHQ and CelebA-HQ",
+PUBLISHED_PARAMETERS = {  # counts; all have 64-channel heads in legacy order, for 256x256 pictures
+    554_388_998,  # DiffFace
+    552_814_086,  # OpenAI, unconditional
+    553_838_086,  # OpenAI, class-conditional
+    93_563_910,  # FFHQ and CelebA-HQ
 }
 
 
