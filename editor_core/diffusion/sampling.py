@@ -107,12 +107,17 @@ def sample_ddim(
 
 
 def ddpm_step(guided: Guided, t: Tensor, noise: Tensor) -> Tensor:
-    """x_{t-1} drawn around the mean, shifted by variance x gradient; without noise at t = 0."""
+    """x_{t-1} drawn around the guided mean; without noise at t = 0."""
+    mean = guided_mean(guided)
+    return mean + _noisy(t, mean) * (guided.prediction.log_variance / 2).exp() * noise
+
+
+def guided_mean(guided: Guided) -> Tensor:
+    """The predicted mean, shifted by variance x gradient."""
     prediction = guided.prediction
-    mean = prediction.mean
-    if guided.gradient is not None:
-        mean = mean + prediction.variance * guided.gradient
-    return mean + _noisy(t, mean) * (prediction.log_variance / 2).exp() * noise
+    if guided.gradient is None:
+        return prediction.mean
+    return prediction.mean + prediction.variance * guided.gradient
 
 
 def guided_x0(diffusion: GaussianDiffusion, guided: Guided, x_t: Tensor, t: Tensor) -> Tensor:

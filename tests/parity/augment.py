@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from guided_face_edit.editor_core.reference import (
     DrawnWarps,
     TwoWarpViews,
@@ -13,12 +15,14 @@ from guided_face_edit.editor_core.reference import (
     warp_affine,
     warp_perspective,
 )
-from torch import Tensor
 
 from .fill import hash_tensor_from_text
 from .measure import assert_close, thinned, tolerances
 
 Tensors = Mapping[str, Tensor]
+
+RECORDED = ("affine_matrix", "affine_applied", "perspective_matrix", "perspective_applied")
+NO_COPIES = {name: torch.empty((0, 3, 3) if "matrix" in name else 0) for name in RECORDED}
 
 
 @dataclass
@@ -28,8 +32,8 @@ class GivenWarps:
     calls: list[Tensors]  # affine_matrix (n,3,3) in pixels, affine_applied (n,), ...
 
     def __call__(self, count: int, side: int) -> Warps:
-        """The next recorded set, in the coordinates of the views."""
-        call = self.calls.pop(0)
+        """The next recorded set, in the coordinates of the views; none where all is plain."""
+        call = self.calls.pop(0) if count else NO_COPIES
         affine, perspective = (
             normalised(call[f"{kind}_matrix"].float(), side) for kind in ("affine", "perspective")
         )
@@ -40,8 +44,7 @@ class GivenWarps:
 
 def given_warps(tensors: Tensors, prefix: str) -> GivenWarps:
     """The warps of every step of a run, `prefix` being "aug/"; none where it has one copy."""
-    names = ("affine_matrix", "affine_applied", "perspective_matrix", "perspective_applied")
-    found = {name: tensors[prefix + name] for name in names if prefix + name in tensors}
+    found = {name: tensors[prefix + name] for name in RECORDED if prefix + name in tensors}
     steps = len(next(iter(found.values()), ()))
     return GivenWarps([{name: rows[step] for name, rows in found.items()} for step in range(steps)])
 

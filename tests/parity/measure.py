@@ -1,4 +1,4 @@
-"""How near is near enough: the tolerances of a golden directory, and what is measured against them."""
+"""The tolerances of a golden directory, and how distances to it are measured."""
 
 import re
 from collections.abc import Mapping

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.diffusion.sampling import (
     Guided,
@@ -14,7 +16,6 @@ from guided_face_edit.editor_core.diffusion.sampling import (
     guided_x0,
 )
 from guided_face_edit.editor_core.reference import unscaled_index
-from torch import Tensor
 
 from .measure import assert_each_near, assert_near, tolerances
 
