@@ -4,14 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .commands.demo import add_demo
 from .commands.swap import add_swap
+from .commands.train import add_train
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Every command with its arguments; a command is one `add_...` that sets `run`."""
     parser = argparse.ArgumentParser(prog="editor_core", description="Edit faces by diffusion.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_demo(commands)
     add_swap(commands)
+    add_train(commands)
     return parser
 
 

@@ -8,19 +8,17 @@ from typing import Any
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoints.loading import find_models
 from ..demo.models import WEIGHTS, load_demo_models
 from ..demo.pairs import DrawnPairs, draw_pairs
 from ..editing import EditResult, edit_face
 from ..face.parsing import paint_parsing
-from ..files import sha256, write_text
+from ..files import write_text
 from ..images import write_png
 from ..presets import preset
-from ..provenance import picture_metadata
 from ..settings import EditSettings
 from ..sheet import contact_sheet
 from .evaluate import evaluate
-from .swap import advancing, settings_as_json
+from .swap import advancing, edit_metadata
 
 
 def add_demo(commands: Any) -> None:
@@ -58,8 +56,8 @@ def edit_pair(seed: int, settings: EditSettings, out: Path) -> None:
 
 def write_pictures(pair: DrawnPairs, result: EditResult, settings: EditSettings, out: Path) -> None:
     """The pair, what was seen in it, the edits, and all of it on one sheet."""
-    metadata = edit_metadata(settings)
-    drawn, edited = panels(pair, result), dict(edited=result.images[0, 0])
+    metadata = edit_metadata("demo", settings, WEIGHTS)
+    drawn, edited = panels(pair, result), {"edited": result.images[0, 0]}
     for name, picture in drawn.items():
         write_png(out / f"{name}.png", picture, {})
     write_png(out / "edited.png", edited["edited"], metadata)
@@ -86,9 +84,3 @@ def panels(pair: DrawnPairs, result: EditResult) -> dict[str, Tensor]:
         "mask": result.mask[0, 0, :, :, None].expand(-1, -1, 3),
         "truth": pair.truth.image[0],
     }
-
-
-def edit_metadata(settings: EditSettings) -> dict[str, str]:
-    """What an edited picture of the demo says of itself."""
-    hashes = {path.name: sha256(path) for path in find_models(WEIGHTS).values()}
-    return picture_metadata(settings_as_json("demo", settings), hashes)

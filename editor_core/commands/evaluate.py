@@ -1,6 +1,6 @@
-"""`demo --evaluate`: every way of editing the same unseen pairs, measured against the truth."""
+"""`demo --evaluate`: the same unseen pairs edited with every term and without each, and judged."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,30 +10,31 @@ from tqdm import tqdm
 from ..demo.evaluation import Examiners, Measurements, measure
 from ..demo.models import load_demo_models, load_judge
 from ..demo.pairs import DrawnPairs, draw_pairs
-from ..demo.report import Figure, ablations, figures
+from ..demo.report import OWN_METRICS, Figure, ablations, figures
 from ..files import write_json
 from ..settings import EditSettings
 from .swap import settings_as_json
 
-TERMS = ("identity", "parsing", "gaze", "lpips", "pixel")
-
 
 def evaluate(count: int, seed: int, settings: EditSettings, out: Path) -> None:
-    """Edits `count` pairs with all terms and without each; prints the table and writes it."""
+    """Prints the table and writes it as JSON."""
     examiners = Examiners(load_demo_models(), load_judge())
     pairs = draw_pairs(count, seed, examiners.models.diffusion.image_size)
-    off = {term: measure_ways(examiners, pairs, without(settings, term), term) for term in TERMS}
-    on = measure_ways(examiners, pairs, settings, "all terms")
+    on = measured("with every term", examiners, pairs, settings)
+    off = {
+        term: measured(f"without {term}", examiners, pairs, without(settings, term))
+        for term in OWN_METRICS
+    }
     rows = [*figures(on, off["gaze"]), *ablations(on, off)]
     print("\n".join(row.line() for row in rows))
     write_json(out / "evaluation.json", summary(count, seed, settings, rows))
 
 
-def measure_ways(
-    examiners: Examiners, pairs: DrawnPairs, settings: EditSettings, name: str
+def measured(
+    name: str, examiners: Examiners, pairs: DrawnPairs, settings: EditSettings
 ) -> Measurements:
     """One pass over all pairs, with a bar."""
-    with tqdm(desc=name, unit="step") as bar:
+    with tqdm(desc=name, unit="step", delay=1e-3) as bar:
         return measure(examiners, pairs, settings, lambda step: bar.update())
 
 
@@ -43,9 +44,9 @@ def without(settings: EditSettings, term: str) -> EditSettings:
 
 
 def summary(
-    count: int, seed: int, settings: EditSettings, rows: list[Figure]
-) -> Mapping[str, Any]:
-    """What is written beside the printed table."""
+    count: int, seed: int, settings: EditSettings, rows: Sequence[Figure]
+) -> dict[str, Any]:
+    """What is written: how to repeat it, the settings, the table."""
     return {
         "command": f"python -m editor_core demo --evaluate {count} --seed {seed}",
         "settings": settings_as_json("demo", settings),

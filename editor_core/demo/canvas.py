@@ -1,0 +1,48 @@
+"""What portraits are painted on: a batch of images and labels, and soft-edged brushes."""
+
+from __future__ import annotations
+
+import torch
+
+from .people import Scene
+
+
+class Canvas:
+    """Images (B,3,S,S) in [0,1] and labels (B,S,S), painted back to front.
+
+    Coordinates `x`, `y` (1,S,S) run from -1 to 1 over the picture, y downwards.
+    """
+
+    def __init__(self, scene: Scene, size: int):
+        line = (torch.arange(size) + 0.5) / size * 2 - 1
+        self.y, self.x = (grid[None] for grid in torch.meshgrid(line, line, indexing="ij"))
+        self.pixel = 2 / size
+        self.image = torch.zeros(len(scene), 3, size, size)
+        self.labels = torch.zeros(len(scene), size, size, dtype=torch.int64)
+        self.light = illumination(scene)
+
+    def coverage(self, distance: torch.Tensor) -> torch.Tensor:
+        """How much of each pixel lies inside a shape, from its signed distance."""
+        return (0.5 - distance / self.pixel).clamp(0, 1)
+
+    def tint(self, amount: torch.Tensor, colour: torch.Tensor) -> None:
+        """Blend `colour` (B,3,...) in by `amount` (B,S,S); labels stay."""
+        self.image = self.image + amount[:, None] * (colour - self.image)
+
+    def paint(self, amount: torch.Tensor, colour: torch.Tensor, label: int) -> None:
+        """Blend `colour` in and claim the pixels that it mostly covers for `label`."""
+        self.tint(amount, colour)
+        self.labels = torch.where(amount > 0.5, int(label), self.labels)
+
+
+def illumination(scene: Scene) -> torch.Tensor:  # -> (B,3,1,1)
+    """Strength and warmth of the light on the whole picture."""
+    tint = torch.tensor([0.04, 0.0, -0.05])[None, :, None, None]
+    warmth = scene["light_warmth"][:, None, None, None]
+    return scene["light_strength"][:, None, None, None] * (1 + warmth * tint)
+
+
+def smooth(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """Hermite step from 0 at `low` to 1 at `high`."""
+    t = ((x - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,155 @@
+"""What each demo network learns: a lesson holds the network and answers its loss on drawn rows."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..diffusion.process import GaussianDiffusion
+from ..face.eyes import crop_eyes, find_eyes_in_labels
+from ..face.identity import IdentityEncoder, embed_identity
+from ..face.parsing import FACE_PARTS
+from ..images import imagenet_normalise, resize
+from ..models.bisenet import BiSeNet
+from ..models.eyenet import EyeNet
+from ..models.unet import UNet
+from .dataset import PortraitSet
+from .people import InnerFace, Scene
+from .portraits import both_eyes_visible
+
+Generator = torch.Generator
+ARC_SCALE, ARC_MARGIN = 16.0, 0.1
+STRANGERS = 1024  # identities beside the batch's own that a picture must be told from
+
+
+class IdentityLesson(nn.Module):
+    """ArcFace (Deng et al. 2019) over drawn identities.
+
+    The centre of a class is a learned function of the identity's parameters, so that classes are
+    without number and near identities have near centres.
+    """
+
+    def __init__(self, network: nn.Module, embedding: int):
+        super().__init__()
+        self.network = network
+        self.centre = nn.Sequential(
+            nn.Linear(len(InnerFace.RANGES), 512), nn.ReLU(), nn.Linear(512, embedding)
+        )
+
+    def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
+        """Scalar loss on the pictures `rows`."""
+        x = imagenet_normalise(degrade(data.picture(rows), generator))
+        x = x * half_masked(data.labels[rows], generator)
+        strangers = torch.randint(len(data), (STRANGERS,), generator=generator)
+        classes = torch.cat([rows, strangers])
+        centres = F.normalize(self.centre(data.inner[classes] * 2 - 1), dim=1)
+        cosine = F.normalize(self.network(x), dim=1) @ centres.T
+        same = data.person(rows)[:, None] == data.person(classes)[None]
+        same[:, : len(rows)].fill_diagonal_(False)
+        own = torch.arange(len(rows))
+        logits = ARC_SCALE * with_margin(cosine, own).masked_fill(same, -ARC_SCALE)
+        return F.cross_entropy(logits, own)
+
+
+def half_masked(labels: Tensor, generator: Generator) -> Tensor:  # (B,H,W) -> (B,1,H,W)
+    """The face's mask for half the pictures, as guidance shows them; 1 everywhere for the rest."""
+    face = torch.isin(labels, torch.tensor(FACE_PARTS))[:, None]
+    whole = torch.rand(len(labels), 1, 1, 1, generator=generator) < 0.5
+    return (face | whole).float()
+
+
+def with_margin(cosine: Tensor, own: Tensor) -> Tensor:  # (B,C), (B,) -> (B,C)
+    """Add the angular margin to each row's own class (ArcFace, eq. 3)."""
+    angle = cosine.clamp(-1 + 1e-6, 1 - 1e-6).acos()
+    margin = F.one_hot(own, cosine.shape[1]) * ARC_MARGIN
+    return (angle + margin).clamp(max=torch.pi).cos()
+
+
+class ParserLesson(nn.Module):
+    """Pixel-wise cross-entropy of BiSeNet's three heads, rare parts weighted up."""
+
+    def __init__(self, network: BiSeNet, size: int):
+        super().__init__()
+        self.network, self.size = network, size
+
+    def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
+        """Scalar loss on the pictures `rows`."""
+        labels = data.labels[rows].long()
+        x = imagenet_normalise(resize(degrade(data.picture(rows), generator), self.size))
+        weight = rarity(labels, self.network.config.num_classes)
+        losses = [
+            F.cross_entropy(resize(logits, labels.shape[1]), labels, weight)
+            for logits in self.network(x)
+        ]
+        return losses[0] + 0.4 * (losses[1] + losses[2])
+
+
+def rarity(labels: Tensor, classes: int) -> Tensor:  # -> (classes,)
+    """Mild weights for rare parts; stronger ones would make thin parts look thick."""
+    count = torch.bincount(labels.flatten(), minlength=classes).float()
+    return (count.sum() / (count + 1)) ** 0.2
+
+
+class GazeLesson(nn.Module):
+    """L1 in radians of EyeNet's answer on both eyes; its yaw grows leftwards."""
+
+    def __init__(self, network: EyeNet):
+        super().__init__()
+        self.network = network
+
+    def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
+        """Scalar loss on both eyes of the pictures `rows`."""
+        rows = rows[both_eyes_visible(data.labels[rows])]
+        image = degrade(data.picture(rows), generator)
+        crops = crop_eyes(image, find_eyes_in_labels(data.labels[rows]))
+        scene = Scene(data.scene[rows])
+        truth = torch.deg2rad(torch.stack([scene["gaze_pitch"], -scene["gaze_yaw"]], 1))
+        answer = self.network(torch.cat([crops.left, crops.right])[:, 0]).gaze
+        return F.l1_loss(answer, torch.cat([truth, truth]))
+
+
+class PerceptualLesson(nn.Module):
+    """Features for LPIPS: a backbone that can tell every parameter of person and scene."""
+
+    def __init__(self, network: nn.Module, channels: int):
+        super().__init__()
+        self.network = network  # with `features`, as torchvision's classifiers
+        self.answer = nn.Linear(channels, len(InnerFace.RANGES) + len(Scene.RANGES))
+
+    def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
+        """Scalar loss on the pictures `rows`."""
+        x = imagenet_normalise(degrade(data.picture(rows), generator))
+        pooled = self.network.features(x).mean((2, 3))
+        truth = torch.cat([data.inner[rows], data.scene[rows]], 1)
+        return F.mse_loss(self.answer(pooled), truth)
+
+
+class DenoiserLesson(nn.Module):
+    """Noise prediction (DDPM, eq. 14), conditioned on another picture of the same inner face."""
+
+    def __init__(self, network: UNet, encoder: IdentityEncoder, diffusion: GaussianDiffusion):
+        super().__init__()
+        self.network, self.encoder, self.diffusion = network, encoder, diffusion
+
+    def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
+        """Scalar loss on the pictures `rows`."""
+        x0 = data.picture(rows)
+        t = torch.randint(self.diffusion.num_timesteps, (len(rows),), generator=generator)
+        noise = torch.randn(x0.shape, generator=generator)
+        x_t = self.diffusion.q_sample(x0, t, noise)
+        other = torch.randint(1, data.pictures, (len(rows),), generator=generator)
+        source = data.person(rows) * data.pictures + (rows + other) % data.pictures
+        identity = embed_identity(self.encoder, data.picture(source))
+        timesteps = self.diffusion.model_timesteps(t)
+        return F.mse_loss(self.network(x_t, timesteps, identity), noise)
+
+
+def degrade(image: Tensor, generator: Generator) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
+    """Soften and roughen pictures as an unfinished edit is: half are blurred, half are noisy."""
+    draws = torch.rand(3, len(image), 1, 1, 1, generator=generator)
+    low = resize(resize(image, image.shape[-1] // 4), image.shape[-1])
+    softness = (draws[0] * 2 - 1).clamp(min=0) * 0.8
+    roughness = (draws[1] * 2 - 1).clamp(min=0) * 0.3
+    noise = torch.randn(image.shape, generator=generator)
+    return torch.lerp(image, low, softness) + roughness * noise

@@ -1,0 +1,27 @@
+"""The demo's trained models, as they lie in `weights/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..checkpoints.loading import load_models
+from ..checkpoints.reading import read_checkpoint
+from ..face.identity import IdentityEncoder
+from ..settings import FaceModels
+from .judge import Judge, JudgeConfig
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def load_demo_models() -> FaceModels:
+    """The five models that edit."""
+    return load_models(WEIGHTS)
+
+
+def load_judge() -> IdentityEncoder:
+    """The encoder that only measures."""
+    checkpoint = read_checkpoint(WEIGHTS / "judge.safetensors")
+    config = checkpoint.config
+    judge = Judge(JudgeConfig(tuple(config["widths"]), config["embedding"]))
+    judge.load_state_dict({name: t.float() for name, t in checkpoint.tensors.items()})
+    return IdentityEncoder(judge.eval().requires_grad_(False), size=config["input_size"])

@@ -1,0 +1,258 @@
+"""Parametric portraits with known truth: image, CelebAMask-HQ labels, eye boxes and gaze.
+
+Everything is drawn in torch, vectorised over the batch. The head is an ellipsoid: each pixel is
+traced to the unit sphere, the sphere is turned back by the head's pose, and the features are
+painted in those unposed coordinates (u to the right, v downwards, both in -1..1), so that they
+turn and foreshorten with the head. Shapes are signed distances, anti-aliased over one pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..face.eyes import EyeBoxes, find_eyes_in_labels
+from ..face.gaze import Gaze
+from ..face.parsing import FacePart
+from . import features
+from .canvas import Canvas, smooth
+from .colours import cloth_colour, hair_colour, hsl, skin_colour
+from .people import Identity, OuterHead, Scene
+
+MIN_EYE_AREA = 0.003  # share of the picture that a visible eye takes
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A batch of drawn pictures and what is true of them."""
+
+    image: torch.Tensor  # (B,H,W,3) in [0,1]
+    labels: torch.Tensor  # (B,H,W) int64, CelebAMask-HQ classes
+    gaze: Gaze  # radians, relative to the head
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def rows(self, index: slice) -> Portrait:
+        """Some of the pictures."""
+        gaze = Gaze(self.gaze.pitch[index], self.gaze.yaw[index])
+        return Portrait(self.image[index], self.labels[index], gaze)
+
+    @classmethod
+    def stack(cls, portraits: Sequence[Portrait]) -> Portrait:
+        """Several batches as one."""
+        gaze = Gaze(*(torch.cat([getattr(p.gaze, a) for p in portraits]) for a in ("pitch", "yaw")))
+        image, labels = (torch.cat([getattr(p, a) for p in portraits]) for a in ("image", "labels"))
+        return cls(image, labels, gaze)
+
+    @property
+    def eye_boxes(self) -> EyeBoxes:
+        """Boxes of the visible eyes, xyxy pixels."""
+        return find_eyes_in_labels(self.labels)
+
+
+def both_eyes_visible(labels: torch.Tensor) -> torch.Tensor:  # (B,H,W) -> (B,)
+    """Where enough of both eyes shows: the fringe of some heads hides one."""
+    least = MIN_EYE_AREA * labels.shape[1] * labels.shape[2]
+    eyes = (FacePart.L_EYE, FacePart.R_EYE)
+    return torch.stack([(labels == eye).sum((1, 2)) >= least for eye in eyes]).all(0)
+
+
+def draw(identity: Identity, scene: Scene, size: int = 64) -> Portrait:
+    """Draw person k in scene k, for the whole batch, at `size` x `size` pixels."""
+    canvas = Canvas(scene, size)
+    head = pose_head(canvas, identity.outer, scene)
+    draw_background(canvas, scene)
+    draw_hair_behind(canvas, head, identity.outer)
+    draw_body(canvas, head, identity.outer, scene)
+    draw_ears(canvas, head, identity.outer, scene)
+    features.draw_face(canvas, head, identity.inner, scene)
+    draw_hair_in_front(canvas, head, identity.outer)
+    draw_glasses(canvas, head, identity.inner, scene)
+    gaze = Gaze(torch.deg2rad(scene["gaze_pitch"]), torch.deg2rad(scene["gaze_yaw"]))
+    image = (canvas.image * canvas.light).clamp(0, 1)
+    return Portrait(image.permute(0, 2, 3, 1).contiguous(), canvas.labels, gaze)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Per-pixel geometry of the posed head, each (B,H,W) unless noted."""
+
+    x: torch.Tensor  # offset from the centre, head frame, image half-widths
+    y: torch.Tensor
+    sx: torch.Tensor  # on the unit sphere before unposing: the outline is sx^2 + sy^2 = 1
+    sy: torch.Tensor
+    u: torch.Tensor  # on the unit sphere after unposing
+    v: torch.Tensor
+    outline: torch.Tensor  # coverage of the head
+    shade: torch.Tensor  # Lambertian factor about 1, (B,1,H,W)
+    width: torch.Tensor  # half-axes (B,1,1), image half-widths
+    height: torch.Tensor
+    yaw: torch.Tensor  # (B,1,1) radians
+    pitch: torch.Tensor
+
+
+def pose_head(canvas: Canvas, outer: OuterHead, scene: Scene) -> Head:
+    """Trace every pixel to the unposed head."""
+    width, height = column(outer["head_width"]), column(outer["head_height"])
+    x, y = head_frame(canvas, scene)
+    taper = 1 - column(outer["jaw_taper"]) * smooth(y / height, -0.1, 1.05)
+    sx, sy = x / (width * taper), y / height
+    radius2 = sx**2 + sy**2
+    sz = (1 - radius2).clamp(min=0.0025).sqrt()
+    yaw, pitch = column(torch.deg2rad(scene["yaw"])), column(torch.deg2rad(scene["pitch"]))
+    u, v = turn_back(sx, sy, sz, yaw, pitch)
+    distance = (radius2.clamp(min=1e-6).sqrt() - 1) * width * taper
+    shade = lambert(sx, sy, sz, scene)
+    return Head(x, y, sx, sy, u, v, canvas.coverage(distance), shade, width, height, yaw, pitch)
+
+
+def head_frame(canvas: Canvas, scene: Scene) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixel coordinates relative to the head's centre, upright and at scale 1."""
+    dx, dy = canvas.x - column(scene["x"]), canvas.y - column(scene["y"]) - 0.06
+    roll, scale = column(torch.deg2rad(scene["roll"])), column(scene["scale"])
+    x = (dx * roll.cos() + dy * roll.sin()) / scale
+    y = (-dx * roll.sin() + dy * roll.cos()) / scale
+    return x, y
+
+
+def turn_back(x, y, z, yaw, pitch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rotate points of the unit sphere from the posed to the unposed head; u and v are returned."""
+    lifted_y, lifted_z = y * pitch.cos() + z * pitch.sin(), z * pitch.cos() - y * pitch.sin()
+    return x * yaw.cos() - lifted_z * yaw.sin(), lifted_y
+
+
+def lambert(x, y, z, scene: Scene) -> torch.Tensor:  # -> (B,1,H,W)
+    """Soft directional light on the ellipsoid."""
+    lx, ly = column(scene["light_x"]), column(scene["light_y"])
+    cosine = (x * lx + y * ly + z) / (lx**2 + ly**2 + 1).sqrt()
+    return (0.70 + 0.36 * cosine.clamp(0, 1))[:, None]
+
+
+def draw_background(canvas: Canvas, scene: Scene) -> None:
+    """A tilted gradient with one soft blob."""
+    lightness = scene["background_lightness"]
+    near = hsl(scene["background_hue"], scene["background_saturation"], lightness)
+    far = hsl((scene["background_hue"] + 0.08) % 1, scene["background_saturation"], lightness * 0.6)
+    tilt = column(scene["background_tilt"])
+    blend = smooth(canvas.y + tilt * canvas.x, -1.4, 1.4)
+    canvas.image = near * (1 - blend[:, None]) + far * blend[:, None]
+    away = (canvas.x - column(scene["blob_x"])) ** 2 + (canvas.y - column(scene["blob_y"])) ** 2
+    canvas.tint((1 - smooth(away.sqrt(), 0.1, 0.9)) * 0.35, near * 0.5 + 0.5)
+
+
+def draw_hair_behind(canvas: Canvas, head: Head, outer: OuterHead) -> None:
+    """The hair's silhouette: a cap around the skull and a fall down to its length."""
+    volume, length = column(outer["hair_volume"]), column(outer["hair_length"])
+    shift = head.yaw.sin() * -0.05
+    x, y = head.x - shift, head.y + 0.06
+    cap = ellipse(x, y, head.width + volume, head.height * 0.93 + volume * 0.8)
+    fall = torch.maximum(
+        x.abs() - head.width - volume * (1.05 + 0.25 * y), torch.maximum(y - length, -y)
+    )
+    fall = torch.where(length > 0, fall, torch.full_like(fall, 9.0))
+    cap = torch.maximum(cap, head.y - torch.maximum(length, torch.full_like(length, -0.05)) - 0.1)
+    colour = hair_with_strands(outer, head.x * 1.0, head.y)
+    canvas.paint(canvas.coverage(torch.minimum(cap, fall)), colour * 0.82, FacePart.HAIR)
+
+
+def hair_with_strands(outer: OuterHead, across, along) -> torch.Tensor:  # -> (B,3,H,W)
+    """Hair colour, modulated by strands that run along the second coordinate."""
+    strands = (across * 26 + along * 3).sin() * 0.6 + (across * 43 - along * 5).sin() * 0.4
+    colour = hair_colour(outer["hair_lightness"], outer["hair_warmth"])
+    return colour * (1 + 0.10 * strands[:, None])
+
+
+def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:
+    """Neck, shoulders and, sometimes, a necklace."""
+    skin, cloth = skin_colour(outer), cloth_colour(scene)
+    x = canvas.x - column(scene["x"]) * 0.8
+    neck = torch.maximum(x.abs() - head.width * 0.56, 0.2 - canvas.y)
+    under_chin = 0.66 + 0.30 * smooth(head.sy, 0.98, 1.30)
+    canvas.paint(canvas.coverage(neck), skin * under_chin[:, None], FacePart.NECK)
+    shoulders = ellipse(x, canvas.y - 1.30, 0.98, 0.47)
+    canvas.paint(canvas.coverage(shoulders), skin * 0.93, FacePart.NECK)
+    chain = (ellipse(x, canvas.y - 0.66, head.width * 0.62, 0.27)).abs() - 0.018
+    worn = torch.maximum(chain, 0.68 - canvas.y)
+    canvas.paint(canvas.coverage(worn) * shown(scene["necklace"]), gold(), FacePart.NECK_LACE)
+    opening = ellipse(x, canvas.y - 0.72, head.width * 0.72, 0.12 + 0.2 * column(scene["neckline"]))
+    garment = torch.maximum(shoulders, -opening)
+    fold = 1 + 0.08 * (x * 9).sin() - 0.2 * smooth(x.abs(), 0.5, 1.0)
+    canvas.paint(canvas.coverage(garment), cloth * fold[:, None], FacePart.CLOTH)
+
+
+def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:
+    """Ears that come forward or hide as the head turns, and earrings on some."""
+    size, height = column(outer["ear_size"]), column(outer["ear_height"])
+    skin = skin_colour(outer)
+    for side, part in ((-1, FacePart.L_EAR), (1, FacePart.R_EAR)):
+        centre = side * head.width * (1.0 * head.yaw.cos() - 0.10 * side * head.yaw.sin())
+        x, y = head.x - centre, head.y - height - head.pitch.sin() * -0.08
+        shell = ellipse(x, y, 0.085 * size, 0.15 * size)
+        canvas.paint(canvas.coverage(shell), skin * 0.95, part)
+        inside = ellipse(x - side * 0.015, y, 0.045 * size, 0.09 * size)
+        canvas.tint(canvas.coverage(inside) * 0.35, skin * 0.6)
+        ring = ellipse(x - side * 0.02, y - 0.19 * size, 0.035, 0.045)
+        canvas.paint(canvas.coverage(ring) * shown(scene["earrings"]), gold(), FacePart.EAR_RING)
+
+
+def draw_hair_in_front(canvas: Canvas, head: Head, outer: OuterHead) -> None:
+    """The fringe above a parted hairline, or a hat over it."""
+    parting, curve = column(outer["parting"]), column(outer["fringe_curve"])
+    hairline = column(outer["hairline"]) + curve * (head.u - parting) ** 2
+    on_skull = ellipse(head.x, head.y + 0.04, head.width * 1.03, head.height * 1.02)
+    fringe = torch.maximum((head.v - hairline) * head.height, on_skull)
+    colour = hair_with_strands(outer, head.u - parting, head.v)
+    canvas.paint(canvas.coverage(fringe), colour * head.shade, FacePart.HAIR)
+    draw_hat(canvas, head, outer)
+
+
+def draw_hat(canvas: Canvas, head: Head, outer: OuterHead) -> None:
+    """A knitted cap with a darker brim, on a few heads."""
+    hue = outer["hat_hue"]
+    colour = hsl(hue, torch.full_like(hue, 0.45), torch.full_like(hue, 0.42))
+    volume = column(outer["hair_volume"])
+    crown = ellipse(head.x, head.y + 0.10, head.width + volume, head.height * 0.95 + volume * 0.7)
+    cap = torch.maximum(crown, (head.v + 0.66) * head.height)
+    knit = 1 + 0.10 * (head.x * 40).sin()
+    worn = shown(outer["hat"])
+    canvas.paint(canvas.coverage(cap) * worn, colour * knit[:, None] * head.shade, FacePart.HAT)
+    brim = torch.maximum(cap, (-0.80 - head.v) * head.height)
+    canvas.tint(canvas.coverage(brim) * worn * 0.5, colour * 0.5)
+
+
+def draw_glasses(canvas: Canvas, head: Head, inner, scene: Scene) -> None:
+    """Two rims and a bridge; the lenses are clear and belong to what is behind them."""
+    spacing = column(inner["eye_spacing"])
+    worn, tone = shown(scene["glasses"]), scene["glasses_lightness"]
+    rims = torch.full_like(head.u, 9.0)
+    for side in (-1, 1):
+        rim = ellipse(head.u - side * spacing, head.v - features.EYE_V, 0.36, 0.27).abs() - 0.028
+        rims = torch.minimum(rims, rim)
+    bridge = torch.maximum((head.v - features.EYE_V + 0.06).abs() - 0.028, head.u.abs() - 0.08)
+    rims = torch.maximum(torch.minimum(rims, bridge) * head.width, head.sx.abs() - 0.97)
+    colour = hsl(tone * 0, tone * 0, tone)
+    canvas.paint(canvas.coverage(rims) * worn, colour, FacePart.EYE_GLASSES)
+
+
+def ellipse(x, y, a, b) -> torch.Tensor:
+    """Approximate signed distance to an axis-aligned ellipse of half-axes a, b."""
+    scale = torch.as_tensor(a).minimum(torch.as_tensor(b))
+    return (((x / a) ** 2 + (y / b) ** 2).clamp(min=1e-8).sqrt() - 1) * scale
+
+
+def shown(chance: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
+    """1 where an occasional accessory is worn: its parameter is above zero."""
+    return column((chance > 0).float())
+
+
+def gold() -> torch.Tensor:
+    """The colour of jewellery, (1,3,1,1)."""
+    return torch.tensor([0.87, 0.72, 0.30])[None, :, None, None]
+
+
+def column(values: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
+    """Shape per-picture values for use against pixels."""
+    return values[:, None, None]

@@ -1,0 +1,148 @@
+"""Trains the demo models from portraits alone: what is learned, in which order, for how long.
+
+Each stage is deterministic given the seed and can be stopped and resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checkpoints.saving import save_model
+from ..diffusion.process import GaussianDiffusion
+from ..face.identity import IdentityEncoder
+from ..models.bisenet import BiSeNet, BiSeNetConfig
+from ..models.eyenet import EyeNet, EyeNetConfig
+from ..models.iresnet import IResNet, IResNetConfig
+from ..models.unet import UNet, UNetConfig
+from .dataset import PortraitSet, portrait_set
+from .judge import Judge, JudgeConfig
+from .learning import Course, learn
+from .lessons import (
+    DenoiserLesson,
+    GazeLesson,
+    IdentityLesson,
+    ParserLesson,
+    PerceptualLesson,
+)
+
+LICENCE = "MIT"
+SIZE = 64  # pixels of a portrait
+PARSER_SIZE = 256  # pixels that the parser enlarges it to
+PEOPLE, PICTURES = 6144, 5
+EMBEDDING = 256
+
+IDENTITY = IResNetConfig((1, 1, 2, 1), (24, 48, 96, 192), EMBEDDING, SIZE)
+PARSER = BiSeNetConfig(width=16)
+GAZE = EyeNetConfig(nstack=1, nfeatures=16, nlandmarks=8, stem=8)
+JUDGE = JudgeConfig()
+DENOISER = UNetConfig(
+    model_channels=32,
+    channel_mult=(1, 2, 3, 4),
+    num_res_blocks=1,
+    attention_factors=(4, 8),
+    head_channels=32,
+    identity_channels=EMBEDDING,
+    out_channels=3,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network's training; `lesson` builds it, given the pictures and what came before."""
+
+    kind: str  # of the model, also the name of its file
+    seed: int
+    course: Course
+    config: dict[str, Any]  # what the model's file says of it
+    lesson: Callable[[PortraitSet, dict[str, nn.Module]], nn.Module]
+
+
+def identity_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+    return IdentityLesson(IResNet(IDENTITY), EMBEDDING)
+
+
+def judge_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+    return IdentityLesson(Judge(JUDGE), JUDGE.embedding)
+
+
+def parser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+    return ParserLesson(BiSeNet(PARSER), PARSER_SIZE)
+
+
+def gaze_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+    return GazeLesson(EyeNet(GAZE))
+
+
+def perceptual_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+    from torchvision.models import squeezenet1_1
+
+    network = squeezenet1_1(weights=None)
+    del network.classifier
+    return PerceptualLesson(network, channels=512)
+
+
+def denoiser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+    encoder = IdentityEncoder(done["identity"], SIZE)
+    return DenoiserLesson(UNet(DENOISER), encoder, GaussianDiffusion.linear())
+
+
+STAGES = (
+    Stage("identity", 1, Course((500, 600), 80, 1e-3), asdict(IDENTITY), identity_lesson),
+    Stage(
+        "diffusion",
+        2,
+        Course((3000,), 8, 5e-4, ema=0.998, warmup=100),
+        {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear"},
+        denoiser_lesson,
+    ),
+    Stage(
+        "parser", 3, Course((900,), 6, 2e-3), {**asdict(PARSER), "size": PARSER_SIZE}, parser_lesson
+    ),
+    Stage("gaze", 4, Course((600,), 8, 1e-3), asdict(GAZE), gaze_lesson),
+    Stage(
+        "judge", 5, Course((900,), 80, 1e-3), {**asdict(JUDGE), "input_size": SIZE}, judge_lesson
+    ),
+    Stage("lpips", 6, Course((400,), 64, 1e-3), {"heads": False}, perceptual_lesson),
+)
+
+
+def train(work: Path, weights: Path, seed: int = 0, kinds: Collection[str] = ()) -> None:
+    """Run the stages named (default: all), resuming what lies in `work`; write to `weights`."""
+    require_known(kinds)
+    for folder in (work, weights):
+        folder.mkdir(parents=True, exist_ok=True)
+    data = portrait_set(work / "portraits.safetensors", PEOPLE, PICTURES, SIZE, seed)
+    done: dict[str, nn.Module] = {}
+    for stage in STAGES:
+        if stage.kind in (*kinds, "identity") or not kinds:
+            done[stage.kind] = network = run(stage, data, done, work, seed)
+            origin = {
+                "licence": LICENCE,
+                "seed": str(seed),
+                "training": f"python -m editor_core train {stage.kind} --seed {seed}",
+            }
+            path = weights / f"{stage.kind}.safetensors"
+            save_model(path, network, stage.kind, stage.config, origin)
+
+
+def require_known(kinds: Collection[str]) -> None:
+    """Refuse a model that no stage trains."""
+    known = [stage.kind for stage in STAGES]
+    for kind in kinds:
+        if kind not in known:
+            raise ValueError(f'there is no model "{kind}" to train: choose from {", ".join(known)}')
+
+
+def run(
+    stage: Stage, data: PortraitSet, done: dict[str, nn.Module], work: Path, seed: int
+) -> nn.Module:
+    """One stage, from new weights or from where it stopped."""
+    torch.manual_seed(seed * 1000 + stage.seed)
+    lesson = stage.lesson(data, done)
+    return learn(lesson, stage.course, data, work / f"{stage.kind}.pt", stage.seed)
