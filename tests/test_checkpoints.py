@@ -122,6 +122,10 @@ def test_what_tensors_do_not_tell_is_hinted_or_assumed_aloud(tmp_path, tensors):
         warnings.simplefilter("error")
         assert load_diffusion(path).network.config == replace(UNET, attention_order="new")
         assert load_diffusion(path, {"image_size": 32}).image_size == 32
+        assert load_diffusion(path).predicts == "epsilon"
+        assert load_diffusion(path, {"predicts": "v"}).predicts == "v"
+    with pytest.raises(ValueError, match="predicts is 'x': expected one of epsilon, v"):
+        load_diffusion(path, {**hints, "predicts": "x"})
 
 
 def test_half_precision_is_saved_and_full_restored(folder):

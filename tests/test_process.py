@@ -109,3 +109,16 @@ def test_clipping_holds_the_picture_in_range():
     t = torch.tensor([999, 999, 999])
     assert LINEAR.prediction(epsilon, x_t, t).pred_x0.abs().max() > 1
     assert LINEAR.prediction(epsilon, x_t, t, clip=True).pred_x0.abs().max() <= 1
+
+
+@pytest.mark.parametrize("diffusion", [LINEAR, COSINE])
+def test_v_and_epsilon_that_say_the_same_predict_the_same(diffusion):
+    x0, noise = _draws(2)
+    t = torch.tensor([0, 300, 900])
+    x_t, v = diffusion.q_sample(x0, t, noise), diffusion.v_target(x0, t, noise)
+    by_epsilon, by_v = (
+        diffusion.prediction(output, x_t, t, predicts=predicts)
+        for output, predicts in ((noise, "epsilon"), (v, "v"))
+    )
+    torch.testing.assert_close(by_v.pred_x0, x0)
+    torch.testing.assert_close(by_v.mean, by_epsilon.mean)

@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
 from ..autograd import gradients
-from ..diffusion.process import DiffusionModel, GaussianDiffusion
+from ..diffusion.process import DiffusionModel, GaussianDiffusion, Predicts
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser
@@ -46,14 +46,16 @@ def load_diffusion(path: StrPath, hints: Mapping[str, Any] | None = None) -> Dif
     """A diffusion model. What tensors do not tell comes from `hints`, else from the file's config.
 
     These are `num_heads` or `head_channels`, `attention_order`, `image_size` (pixels), `schedule`
-    ("linear" or "cosine") and `diffusion_steps`; what nobody tells is assumed, with a warning.
+    ("linear" or "cosine"), `diffusion_steps` and `predicts` ("epsilon" or "v"); of a network whose
+    shape is not a published one, assumed heads and sizes are said in a warning.
     """
     checkpoint = _read(path, "diffusion")
     told = {**checkpoint.config, **(hints or {})}
     with _blaming(path):
         config = unet.config_from_state_dict(checkpoint.tensors, told)
         network = _filled(unet.UNet, config, checkpoint.tensors)
-        return DiffusionModel(network, _schedule(told), _image_size(checkpoint, told))
+        size = _image_size(checkpoint, told)
+        return DiffusionModel(network, _schedule(told), size, _predicts(told))
 
 
 @gradients()
@@ -183,6 +185,14 @@ def _schedule(told: Mapping[str, Any]) -> GaussianDiffusion:
     if name not in SCHEDULES:
         raise ValueError(f"schedule is {name!r}: expected one of {', '.join(SCHEDULES)}")
     return SCHEDULES[name](told.get("diffusion_steps", 1000))
+
+
+def _predicts(told: Mapping[str, Any]) -> Predicts:
+    predicts = told.get("predicts", "epsilon")
+    known = get_args(Predicts)
+    if predicts not in known:
+        raise ValueError(f"predicts is {predicts!r}: expected one of {', '.join(known)}")
+    return predicts
 
 
 def _image_size(checkpoint: Checkpoint, told: Mapping[str, Any]) -> int:

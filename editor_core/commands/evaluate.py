@@ -7,9 +7,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..demo.evaluation import Examiners, Measurements, measure
-from ..demo.models import load_demo_models, load_judge
-from ..demo.pairs import DrawnPairs, draw_pairs
+from ..demo.evaluation import Measurements, measure
+from ..demo.models import load_demo_models, load_examiners
+from ..demo.pairs import draw_pairs
 from ..demo.report import OWN_METRICS, Figure, ablations, figures
 from ..files import write_json
 from ..settings import EditSettings
@@ -18,24 +18,18 @@ from .swap import settings_as_json
 
 def evaluate(count: int, seed: int, settings: EditSettings, out: Path) -> None:
     """Prints the table and writes it as JSON."""
-    examiners = Examiners(load_demo_models(), load_judge())
-    pairs = draw_pairs(count, seed, examiners.models.diffusion.image_size)
-    on = measured("with every term", examiners, pairs, settings)
-    off = {
-        term: measured(f"without {term}", examiners, pairs, without(settings, term))
-        for term in OWN_METRICS
-    }
+    models, examiners = load_demo_models(), load_examiners()
+    pairs = draw_pairs(count, seed, models.diffusion.image_size)
+
+    def measured(name: str, settings: EditSettings) -> Measurements:
+        with tqdm(desc=name, unit="step") as bar:
+            return measure(models, examiners, pairs, settings, lambda step: bar.update())
+
+    on = measured("with every term", settings)
+    off = {term: measured(f"without {term}", without(settings, term)) for term in OWN_METRICS}
     rows = [*figures(on, off["gaze"]), *ablations(on, off)]
     print("\n".join(row.line() for row in rows))
     write_json(out / "evaluation.json", summary(count, seed, settings, rows))
-
-
-def measured(
-    name: str, examiners: Examiners, pairs: DrawnPairs, settings: EditSettings
-) -> Measurements:
-    """One pass over all pairs, with a bar."""
-    with tqdm(desc=name, unit="step", delay=1e-3) as bar:
-        return measure(examiners, pairs, settings, lambda step: bar.update())
 
 
 def without(settings: EditSettings, term: str) -> EditSettings:

@@ -8,25 +8,27 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..diffusion.sampling import Step
+from ..diffusion.sampling import Listener, Step, unheard
 from ..editing import EditResult, edit_face
 from ..face.eyes import crop_eyes
+from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder, identity_distance
-from ..face.parsing import FACE_PARTS, parse_face
+from ..face.parsing import FACE_PARTS, FaceParser, parse_face
 from ..images import to_signed
 from ..settings import EditSettings, FaceModels
 from .pairs import DrawnPairs
 
 BATCH = 16  # pairs edited at once
 CLOSE = 25.0  # dB: targets this close to their true swap leave too little to gain
-Progress = Callable[[Step], object]
 
 
 @dataclass(frozen=True)
 class Examiners:
-    """The networks that measure: the editor's own, and a judge that guidance never sees."""
+    """The networks that measure: three that guidance uses too, and a judge that it never sees."""
 
-    models: FaceModels
+    parser: FaceParser
+    gaze: GazeEstimator
+    lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) -> (B,)
     judge: IdentityEncoder
 
 
@@ -47,54 +49,65 @@ class Measurements:
 
 
 def measure(
-    examiners: Examiners, pairs: DrawnPairs, settings: EditSettings, on_step: Progress
+    models: FaceModels,
+    examiners: Examiners,
+    pairs: DrawnPairs,
+    settings: EditSettings,
+    on_step: Listener = unheard,
 ) -> Measurements:
     """Edit every pair once and compare with the truth."""
     settings = replace(settings, candidates=1)
     sources = judged(examiners, pairs.source.image)
-    chunks = [
-        measure_chunk(examiners, pairs.rows(slice(k, k + BATCH)), sources, k, settings, on_step)
-        for k in range(0, len(pairs), BATCH)
-    ]
+    chunks = []
+    for first in range(0, len(pairs), BATCH):
+        chunk = pairs.rows(slice(first, first + BATCH))
+        last = LastStep(on_step)
+        shifted = replace(settings, seed=settings.seed + first)
+        result = edit_face(models, chunk.source.image, chunk.target.image, shifted, on_step=last)
+        own = torch.arange(first, first + len(chunk))
+        chunks.append(examined(examiners, chunk, result, last.pred_x0, sources, own))
     columns = zip(*(vars(chunk).values() for chunk in chunks), strict=True)
     return Measurements(*(torch.cat(column) for column in columns))
 
 
-def measure_chunk(
+class LastStep:
+    """A listener that passes steps on and remembers the last prediction."""
+
+    pred_x0: Tensor
+
+    def __init__(self, on_step: Listener):
+        self.on_step = on_step
+
+    def __call__(self, step: Step) -> None:
+        self.pred_x0 = step.pred_x0
+        self.on_step(step)
+
+
+def examined(
     examiners: Examiners,
     pairs: DrawnPairs,
+    result: EditResult,
+    pred_x0: Tensor,
     sources: Tensor,
-    first: int,
-    settings: EditSettings,
-    on_step: Progress,
+    own: Tensor,
 ) -> Measurements:
-    """`measure` for the pairs from index `first` on; `sources` (N,E) are all sources' judged."""
-    predictions: list[Tensor] = []
-
-    def heard(step: Step) -> None:
-        predictions[:] = [step.pred_x0]
-        on_step(step)
-
-    settings = replace(settings, seed=settings.seed + first)
-    result = edit_face(
-        examiners.models, pairs.source.image, pairs.target.image, settings, on_step=heard
-    )
+    """Measures of the edits of `pairs`, whose sources are rows `own` of the judged `sources`."""
     edit = result.images[:, 0]
-    own = torch.arange(first, first + len(pairs))
-    likeness = judged(examiners, edit) @ sources.T
-    intersection, union = overlap(examiners.models, edit, pairs)
-    outside, target = 1 - result.mask[:, None, 0], to_signed(pairs.target.image)
+    identity = judged(examiners, edit)
+    likeness = identity @ sources.T
+    intersection, union = overlap(examiners, edit, pairs)
+    outside, target = 1 - result.mask[:, :1], to_signed(pairs.target.image)
     return Measurements(
         target_psnr=psnr_inside(pairs.target.image, pairs),
         edit_psnr=psnr_inside(edit, pairs),
-        rank=(likeness > likeness[torch.arange(len(own)), own][:, None]).sum(1),
-        identity=identity_distance(judged(examiners, edit), sources[own]),
+        rank=(likeness > likeness.gather(1, own[:, None])).sum(1),
+        identity=identity_distance(identity, sources[own]),
         intersection=intersection,
         union=union,
-        gaze_error=gaze_error(examiners.models, edit, pairs),
+        gaze_error=gaze_error(examiners, edit, pairs),
         background_kept=background_kept(result, pairs),
-        lpips=examiners.models.lpips(predictions[0] * outside, target * outside).detach(),
-        pixel=(predictions[0] - target).square().mean((1, 2, 3)),
+        lpips=examiners.lpips(pred_x0 * outside, target * outside).detach(),
+        pixel=(pred_x0 - target).square().mean((1, 2, 3)),
     )
 
 
@@ -111,9 +124,9 @@ def psnr_inside(image: Tensor, pairs: DrawnPairs) -> Tensor:  # (n,H,W,3) -> (n,
     return -10 * (squares / (3 * mask.sum((1, 2, 3)))).log10()
 
 
-def overlap(models: FaceModels, edit: Tensor, pairs: DrawnPairs) -> tuple[Tensor, Tensor]:
+def overlap(examiners: Examiners, edit: Tensor, pairs: DrawnPairs) -> tuple[Tensor, Tensor]:
     """Pixels of each face part in both edit and target, and in either, (n,9) each."""
-    seen = parse_face(models.parser, to_signed(edit)).labels
+    seen = parse_face(examiners.parser, to_signed(edit)).labels
     true = pairs.target.labels
     both = [((seen == part) & (true == part)).sum((1, 2)) for part in FACE_PARTS]
     either = [((seen == part) | (true == part)).sum((1, 2)) for part in FACE_PARTS]
@@ -121,10 +134,10 @@ def overlap(models: FaceModels, edit: Tensor, pairs: DrawnPairs) -> tuple[Tensor
 
 
 @torch.no_grad()
-def gaze_error(models: FaceModels, edit: Tensor, pairs: DrawnPairs) -> Tensor:  # -> (n,)
+def gaze_error(examiners: Examiners, edit: Tensor, pairs: DrawnPairs) -> Tensor:  # -> (n,)
     """Degrees between the estimated gaze of the edit and the drawn gaze of the target."""
     crops = crop_eyes(to_signed(edit), pairs.target.eye_boxes)
-    left, right = models.gaze.estimate(crops)
+    left, right = examiners.gaze.estimate(crops)
     pitch, yaw = ((left + right) / 2).unbind(1)
     true = pairs.target.gaze
     cosine = (direction(pitch, -yaw) * direction(true.pitch, true.yaw)).sum(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -15,6 +16,13 @@ from ..files import atomic_write
 from .dataset import PortraitSet
 
 SAVE_EVERY = 100  # steps
+
+
+class Lesson(nn.Module):
+    """What a network learns from: called with pictures, their rows and a generator, it answers
+    the scalar loss. Whatever else it holds serves the training alone."""
+
+    network: nn.Module
 
 
 @dataclass(frozen=True)
@@ -46,9 +54,7 @@ def cosine(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def learn(
-    lesson: nn.Module, course: Course, data: PortraitSet, state: Path, seed: int
-) -> nn.Module:
+def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: int) -> nn.Module:
     """Train `lesson`, continuing from the file `state`; return its averaged network.
 
     Step k draws from its own generator, so that a resumed training equals an unbroken one.
@@ -70,7 +76,9 @@ def learn(
     return averaged_network(lesson, average)
 
 
-def train_step(lesson, course: Course, data: PortraitSet, optimiser, step: int, seed: int) -> float:
+def train_step(
+    lesson: Lesson, course: Course, data: PortraitSet, optimiser, step: int, seed: int
+) -> float:
     """One optimiser step; return the loss."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     rows = torch.randint(len(data), (course.batch,), generator=generator)
@@ -84,9 +92,9 @@ def train_step(lesson, course: Course, data: PortraitSet, optimiser, step: int, 
     return loss.item()
 
 
-def averaged_network(lesson: nn.Module, average: AveragedModel) -> nn.Module:
+def averaged_network(lesson: Lesson, average: AveragedModel) -> nn.Module:
     """The network with averaged parameters and the running statistics of the last step."""
-    network = average.module.network
+    network = cast(Lesson, average.module).network
     network.load_state_dict(dict(lesson.network.named_buffers()), strict=False)
     return network.eval().requires_grad_(False)
 

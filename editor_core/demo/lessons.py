@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from ..diffusion.process import GaussianDiffusion
 from ..face.eyes import crop_eyes, find_eyes_in_labels
 from ..face.identity import IdentityEncoder, embed_identity
-from ..face.parsing import FACE_PARTS
+from ..face.parsing import FACE_PARTS, FacePart
 from ..images import imagenet_normalise, resize
 from ..models.bisenet import BiSeNet
 from ..models.eyenet import EyeNet
 from ..models.unet import UNet
 from .dataset import PortraitSet
+from .learning import Lesson
 from .people import InnerFace, Scene
 from .portraits import both_eyes_visible
 
@@ -23,7 +24,7 @@ ARC_SCALE, ARC_MARGIN = 16.0, 0.1
 STRANGERS = 1024  # identities beside the batch's own that a picture must be told from
 
 
-class IdentityLesson(nn.Module):
+class IdentityLesson(Lesson):
     """ArcFace (Deng et al. 2019) over drawn identities.
 
     The centre of a class is a learned function of the identity's parameters, so that classes are
@@ -66,7 +67,7 @@ def with_margin(cosine: Tensor, own: Tensor) -> Tensor:  # (B,C), (B,) -> (B,C)
     return (angle + margin).clamp(max=torch.pi).cos()
 
 
-class ParserLesson(nn.Module):
+class ParserLesson(Lesson):
     """Pixel-wise cross-entropy of BiSeNet's three heads, rare parts weighted up."""
 
     def __init__(self, network: BiSeNet, size: int):
@@ -77,7 +78,7 @@ class ParserLesson(nn.Module):
         """Scalar loss on the pictures `rows`."""
         labels = data.labels[rows].long()
         x = imagenet_normalise(resize(degrade(data.picture(rows), generator), self.size))
-        weight = rarity(labels, self.network.config.num_classes)
+        weight = rarity(labels)
         losses = [
             F.cross_entropy(resize(logits, labels.shape[1]), labels, weight)
             for logits in self.network(x)
@@ -85,13 +86,13 @@ class ParserLesson(nn.Module):
         return losses[0] + 0.4 * (losses[1] + losses[2])
 
 
-def rarity(labels: Tensor, classes: int) -> Tensor:  # -> (classes,)
+def rarity(labels: Tensor) -> Tensor:  # -> (19,)
     """Mild weights for rare parts; stronger ones would make thin parts look thick."""
-    count = torch.bincount(labels.flatten(), minlength=classes).float()
+    count = torch.bincount(labels.flatten(), minlength=len(FacePart)).float()
     return (count.sum() / (count + 1)) ** 0.2
 
 
-class GazeLesson(nn.Module):
+class GazeLesson(Lesson):
     """L1 in radians of EyeNet's answer on both eyes; its yaw grows leftwards."""
 
     def __init__(self, network: EyeNet):
@@ -109,7 +110,7 @@ class GazeLesson(nn.Module):
         return F.l1_loss(answer, torch.cat([truth, truth]))
 
 
-class PerceptualLesson(nn.Module):
+class PerceptualLesson(Lesson):
     """Features for LPIPS: a backbone that can tell every parameter of person and scene."""
 
     def __init__(self, network: nn.Module, channels: int):
@@ -120,13 +121,17 @@ class PerceptualLesson(nn.Module):
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         """Scalar loss on the pictures `rows`."""
         x = imagenet_normalise(degrade(data.picture(rows), generator))
-        pooled = self.network.features(x).mean((2, 3))
+        pooled = self.network.get_submodule("features")(x).mean((2, 3))
         truth = torch.cat([data.inner[rows], data.scene[rows]], 1)
         return F.mse_loss(self.answer(pooled), truth)
 
 
-class DenoiserLesson(nn.Module):
-    """Noise prediction (DDPM, eq. 14), conditioned on another picture of the same inner face."""
+class DenoiserLesson(Lesson):
+    """Prediction of v, conditioned on another picture of the same inner face.
+
+    A short training learns v where it would not learn epsilon: at the noisy end, where epsilon is
+    almost x_t itself and the picture hides in the difference.
+    """
 
     def __init__(self, network: UNet, encoder: IdentityEncoder, diffusion: GaussianDiffusion):
         super().__init__()
@@ -142,7 +147,8 @@ class DenoiserLesson(nn.Module):
         source = data.person(rows) * data.pictures + (rows + other) % data.pictures
         identity = embed_identity(self.encoder, data.picture(source))
         timesteps = self.diffusion.model_timesteps(t)
-        return F.mse_loss(self.network(x_t, timesteps, identity), noise)
+        v = self.diffusion.v_target(x0, t, noise)
+        return F.mse_loss(self.network(x_t, timesteps, identity), v)
 
 
 def degrade(image: Tensor, generator: Generator) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)

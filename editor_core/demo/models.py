@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..checkpoints.loading import load_models
+from ..checkpoints.loading import load_gaze, load_lpips, load_models, load_parser
 from ..checkpoints.reading import read_checkpoint
 from ..face.identity import IdentityEncoder
 from ..settings import FaceModels
+from .evaluation import Examiners
 from .judge import Judge, JudgeConfig
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -16,6 +17,16 @@ WEIGHTS = Path(__file__).parent / "weights"
 def load_demo_models() -> FaceModels:
     """The five models that edit."""
     return load_models(WEIGHTS)
+
+
+def load_examiners() -> Examiners:
+    """The networks that measure edits."""
+    return Examiners(
+        load_parser(WEIGHTS / "parser.safetensors"),
+        load_gaze(WEIGHTS / "gaze.safetensors"),
+        load_lpips(WEIGHTS / "lpips.safetensors"),
+        load_judge(),
+    )
 
 
 def load_judge() -> IdentityEncoder:

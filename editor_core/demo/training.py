@@ -22,7 +22,7 @@ from ..models.iresnet import IResNet, IResNetConfig
 from ..models.unet import UNet, UNetConfig
 from .dataset import PortraitSet, portrait_set
 from .judge import Judge, JudgeConfig
-from .learning import Course, learn
+from .learning import Course, Lesson, learn
 from .lessons import (
     DenoiserLesson,
     GazeLesson,
@@ -60,26 +60,26 @@ class Stage:
     seed: int
     course: Course
     config: dict[str, Any]  # what the model's file says of it
-    lesson: Callable[[PortraitSet, dict[str, nn.Module]], nn.Module]
+    lesson: Callable[[PortraitSet, dict[str, nn.Module]], Lesson]
 
 
-def identity_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+def identity_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     return IdentityLesson(IResNet(IDENTITY), EMBEDDING)
 
 
-def judge_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+def judge_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     return IdentityLesson(Judge(JUDGE), JUDGE.embedding)
 
 
-def parser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+def parser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     return ParserLesson(BiSeNet(PARSER), PARSER_SIZE)
 
 
-def gaze_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+def gaze_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     return GazeLesson(EyeNet(GAZE))
 
 
-def perceptual_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+def perceptual_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     from torchvision.models import squeezenet1_1
 
     network = squeezenet1_1(weights=None)
@@ -87,7 +87,7 @@ def perceptual_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Modul
     return PerceptualLesson(network, channels=512)
 
 
-def denoiser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> nn.Module:
+def denoiser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     encoder = IdentityEncoder(done["identity"], SIZE)
     return DenoiserLesson(UNet(DENOISER), encoder, GaussianDiffusion.linear())
 
@@ -97,8 +97,8 @@ STAGES = (
     Stage(
         "diffusion",
         2,
-        Course((3000,), 8, 5e-4, ema=0.998, warmup=100),
-        {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear"},
+        Course((2200,), 8, 6e-4, ema=0.995, warmup=100),
+        {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
         denoiser_lesson,
     ),
     Stage(
@@ -106,9 +106,9 @@ STAGES = (
     ),
     Stage("gaze", 4, Course((600,), 8, 1e-3), asdict(GAZE), gaze_lesson),
     Stage(
-        "judge", 5, Course((900,), 80, 1e-3), {**asdict(JUDGE), "input_size": SIZE}, judge_lesson
+        "judge", 5, Course((700,), 80, 1e-3), {**asdict(JUDGE), "input_size": SIZE}, judge_lesson
     ),
-    Stage("lpips", 6, Course((400,), 64, 1e-3), {"heads": False}, perceptual_lesson),
+    Stage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
 )
 
 

@@ -18,6 +18,7 @@ from ..models.unet import UNet
 from .respacing import spaced_steps
 
 FixedVariance = Literal["large", "small"]
+Predicts = Literal["epsilon", "v"]
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,16 @@ class GaussianDiffusion:
         scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
         return (scaled - x0) / rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
 
+    def v_target(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """v, between noise and picture (Salimans and Ho 2022, arXiv 2202.00512, section 4)."""
+        kept = rows(self.sqrt_alphas_cumprod, t, x0)
+        return kept * noise - rows(self.sqrt_one_minus_alphas_cumprod, t, x0) * x0
+
+    def predict_x0_from_v(self, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
+        """x_0 of which x_t is a sample with this v (Salimans and Ho 2022, appendix D)."""
+        kept = rows(self.sqrt_alphas_cumprod, t, x_t)
+        return kept * x_t - rows(self.sqrt_one_minus_alphas_cumprod, t, x_t) * v
+
     def prediction(
         self,
         model_output: Tensor,
@@ -156,15 +167,17 @@ class GaussianDiffusion:
         t: Tensor,
         clip: bool = False,
         fixed: FixedVariance = "large",
+        predicts: Predicts = "epsilon",
     ) -> Prediction:
-        """What the network's output means: 3 channels of epsilon, or 6 with a learned variance.
+        """What the output means: 3 channels of epsilon or v, or 6 with a learned variance.
 
         `clip` holds pred_x0 in [-1, 1]; `fixed` picks the variance where none is learned: beta_t
         ("large") or the posterior's ("small").
         """
         channels = x_t.shape[1]
-        epsilon, values = model_output[:, :channels], model_output[:, channels:]
-        x0 = self.predict_x0(x_t, t, epsilon)
+        noise, values = model_output[:, :channels], model_output[:, channels:]
+        decode = {"epsilon": self.predict_x0, "v": self.predict_x0_from_v}[predicts]
+        x0 = decode(x_t, t, noise)
         x0 = x0.clamp(-1, 1) if clip else x0
         mean, _, _ = self.posterior(x0, x_t, t)
         if values.shape[1]:
@@ -215,11 +228,12 @@ class UNetDenoiser:
     label: Tensor | None = None
     clip: bool = False
     fixed: FixedVariance = "large"
+    predicts: Predicts = "epsilon"
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
         timesteps = self.diffusion.model_timesteps(t)
         output = self.network(x_t, timesteps, identity=self.identity, label=self.label)
-        return self.diffusion.prediction(output, x_t, t, self.clip, self.fixed)
+        return self.diffusion.prediction(output, x_t, t, self.clip, self.fixed, self.predicts)
 
 
 @dataclass(frozen=True)
@@ -229,13 +243,15 @@ class DiffusionModel:
     network: UNet
     diffusion: GaussianDiffusion
     image_size: int
+    predicts: Predicts = "epsilon"
 
     def denoiser(
         self, diffusion: GaussianDiffusion, identity: Tensor | None = None, clip: bool = False
     ) -> UNetDenoiser:
         """The U-Net on a respaced schedule; identity (B,D) is bound in if the U-Net takes one."""
         takes = self.network.config.identity_channels is not None
-        return UNetDenoiser(self.network, diffusion, identity if takes else None, clip=clip)
+        bound = identity if takes else None
+        return UNetDenoiser(self.network, diffusion, bound, clip=clip, predicts=self.predicts)
 
 
 def _shifted(alphas_cumprod: Tensor) -> Tensor:
