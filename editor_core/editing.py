@@ -231,10 +231,11 @@ def _ranked(
     settings: EditSettings,
     steps: list[tuple[int, dict[str, Tensor]]],
 ) -> EditResult:
-    k = settings.candidates
-    mask = _final_mask(scene, pred_x0, settings)
-    images = settings.behaviour.compose(target.repeat_interleave(k, 0), pred_x0, mask)
-    distances = _distances(scene, images)
+    k, device = settings.candidates, target.device
+    mask = _final_mask(scene, pred_x0, settings).to(device)
+    targets = target.repeat_interleave(k, 0)
+    images = settings.behaviour.compose(targets, pred_x0.to(device), mask)
+    distances = _distances(scene, images).to(device)
     order = _order(distances, k)
     return EditResult(
         images=images[order].unflatten(0, (-1, k)),
@@ -248,7 +249,8 @@ def _ranked(
 def _final_mask(scene: Scene, pred_x0: Tensor, settings: EditSettings) -> Tensor:
     if settings.keep_background:
         return scene.mask
-    return settings.behaviour.face_of_edit(parse_face(scene.models.parser, pred_x0))
+    parsing = parse_face(scene.models.parser, pred_x0.clamp(-1, 1))
+    return settings.behaviour.face_of_edit(parsing)
 
 
 def _distances(scene: Scene, images: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def exact(masking_threshold: int = 30) -> Behaviour:
     return Behaviour(
         models=with_reference_inputs,
         noise=SharedNoise,
-        views=lambda generators, copies: TwoWarpViews(DrawnWarps(generators[0]), copies),
+        views=drawn_views,
         eyes=eyes_unclamped,
         guide=UnscaledGuide,
         background=partial(reference_background, masking_threshold),
@@ -167,6 +167,11 @@ class TwoWarpViews:
         turned = _where(warps.affine_applied, warp_affine(tiled, warps.affine), tiled)
         tilted = warp_perspective(turned, warps.perspective)
         return torch.cat([picture[None], _where(warps.perspective_applied, tilted, turned)])
+
+
+def drawn_views(generators: Sequence[Generator], copies: int) -> TwoWarpViews:
+    """Views of every picture from the one stream of `SharedNoise`."""
+    return TwoWarpViews(DrawnWarps(generators[0]), copies)
 
 
 def warp_affine(x: Tensor, matrix: Tensor) -> Tensor:  # (n,3,S,S), (n,3,3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
 
@@ -21,6 +21,8 @@ from .guidance.gradient import Guide
 from .guidance.terms import ALWAYS, GuidanceTerm, PercentWindow, Window
 from .guidance.views import RandomViews
 from .images import to_unit
+
+LEAST = {"views": 1, "skip": 0, "eta": 0, "candidates": 1, "grow": 0, "feather": 0}
 
 
 @dataclass(frozen=True)
@@ -40,37 +42,6 @@ class TermSettings:
 
     scale: float
     window: Window = ALWAYS
-
-
-@dataclass(frozen=True)
-class EditSettings:
-    """The numbers of an edit; the defaults are DiffFace's (arXiv 2212.13344)."""
-
-    identity: TermSettings = TermSettings(6000)
-    parsing: TermSettings = TermSettings(200)
-    gaze: TermSettings = TermSettings(200, PercentWindow(0.5, 0.9))
-    pixel: TermSettings = TermSettings(50)
-    lpips: TermSettings = TermSettings(0)
-    views: int = 8  # of the face that the identity term sees at each step
-    respacing: str = "100"  # steps of the whole schedule, see `spaced_steps`
-    skip: int = 25  # of those, noisiest first
-    sampler: Literal["ddpm", "ddim"] = "ddpm"
-    eta: float = 0.0  # noise of DDIM
-    seed: int = 404  # of the first picture; the next has the next seed
-    candidates: int = 4  # edits of each pair
-    ramp_end: float = 0.7  # percent of the full schedule from which the whole mask counts
-    grow: int = 0  # pixels added to the parsed mask
-    feather: float = 0.0  # pixels (sigma) by which its edge is blurred
-    keep_background: bool = True  # else the final mask is the face of the edit itself
-    clip_denoised: bool = False  # hold pred_x0 in [-1, 1]
-    behaviour: Behaviour = field(default_factory=lambda: Behaviour())
-
-    def __post_init__(self) -> None:
-        for name, least in (("views", 1), ("skip", 0), ("candidates", 1), ("grow", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected {least} or more")
-        if self.sampler not in ("ddpm", "ddim"):
-            raise ValueError(f'sampler is "{self.sampler}", expected "ddpm" or "ddim": choose one')
 
 
 class SeededNoise(Noise, Protocol):
@@ -147,3 +118,34 @@ class Behaviour:
     sampler: Callable[[EditSettings], Sampler] = choose_sampler
     face_of_edit: Callable[[FaceParsing], Tensor] = face_mask
     compose: Callable[[Tensor, Tensor, Tensor], Tensor] = compose
+
+
+@dataclass(frozen=True)
+class EditSettings:
+    """The numbers of an edit; the defaults are DiffFace's (arXiv 2212.13344)."""
+
+    identity: TermSettings = TermSettings(6000)
+    parsing: TermSettings = TermSettings(200)
+    gaze: TermSettings = TermSettings(200, PercentWindow(0.5, 0.9))
+    pixel: TermSettings = TermSettings(50)
+    lpips: TermSettings = TermSettings(0)
+    views: int = 8  # of the face that the identity term sees at each step
+    respacing: str = "100"  # steps of the whole schedule, see `spaced_steps`
+    skip: int = 25  # of those, noisiest first
+    sampler: Literal["ddpm", "ddim"] = "ddpm"
+    eta: float = 0.0  # noise of DDIM
+    seed: int = 404  # of the first picture; the next has the next seed
+    candidates: int = 4  # edits of each pair
+    ramp_end: float = 0.7  # percent of the full schedule from which the whole mask counts
+    grow: int = 0  # pixels added to the parsed mask
+    feather: float = 0.0  # pixels (sigma) by which its edge is blurred
+    keep_background: bool = True  # else the final mask is the face of the edit itself
+    clip_denoised: bool = False  # hold pred_x0 in [-1, 1]
+    behaviour: Behaviour = Behaviour()
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: expected {least} or more")
+        if self.sampler not in ("ddpm", "ddim"):
+            raise ValueError(f'sampler is "{self.sampler}", expected "ddpm" or "ddim": choose one')

@@ -32,9 +32,11 @@ CHECKS = {  # by the beginning of a file's name
 
 def _files():
     manifest = read_notes(FOLDER)
-    for name in manifest["files"]:
-        marks = [pytest.mark.slow] if is_slow(manifest, name) else []
-        yield pytest.param(name, marks=marks)
+    slow = [pytest.mark.slow]
+    return [
+        pytest.param(name, marks=slow if is_slow(manifest, name) else [])
+        for name in manifest["files"]
+    ]
 
 
 @pytest.mark.parametrize("name", _files())

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?%?")
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?%?")  # not the 2 of L2
 
 
 def tolerances(manifest: Mapping[str, Any], name: str) -> list[float]:

@@ -171,8 +171,8 @@ def _check_losses(manifest: Notes, note: Notes, tensors: Tensors, log: LossLog) 
 
 def _tolerances(manifest: Notes, note: Notes) -> tuple[float, float]:
     """For every picture of the run, and for its last."""
-    near = tolerances(manifest, "traj ddim" if note["ddim"] else "traj ddpm")
-    return near[0], near[-1]
+    near, *last = tolerances(manifest, "traj ddim" if note["ddim"] else "traj ddpm")
+    return near, *(last or [near])
 
 
 def _stats(x: Tensor) -> tuple[float, float]:
