@@ -19,7 +19,7 @@ from .augment import given_warps
 from .fill import hash_tensor
 from .measure import assert_near, assert_same_pixels, thinned, tolerances
 from .scene import EXACT, face_models
-from .trajectories import ForwardCount, passes, settings_of
+from .trajectories import ForwardCount, passes, run_tolerances, settings_of
 
 Notes = dict[str, Any]
 Tensors = Mapping[str, Tensor]
@@ -64,7 +64,7 @@ def check_picture(
     _check_png(manifest, result, tensors["final_png"])
     _check_palette(manifest, settings.behaviour.models(models).parser, steps, tensors)
     _check_labels(manifest, note, result, tensors)
-    _check_steps(manifest, steps, tensors)
+    _check_steps(manifest, note, steps, tensors)
     _check_losses(manifest, note, result, tensors)
 
 
@@ -107,8 +107,8 @@ def _check_palette(
     assert_same_pixels("pred_classes_red", red.round(), tensors["pred_classes_red"], share)
 
 
-def _check_steps(manifest: Notes, steps: list[Step], tensors: Tensors) -> None:
-    near, last = tolerances(manifest, "traj ddpm")
+def _check_steps(manifest: Notes, note: Notes, steps: list[Step], tensors: Tensors) -> None:
+    near, last = run_tolerances(manifest, note)
     middle = steps[len(steps) // 2]
     looks = {
         "first_pred_xstart_s4": (steps[0].pred_x0, near),
@@ -123,7 +123,7 @@ def _check_steps(manifest: Notes, steps: list[Step], tensors: Tensors) -> None:
 
 def _check_losses(manifest: Notes, note: Notes, result: EditResult, tensors: Tensors) -> None:
     """Of every step that is guided: the last of DDPM is not, its guidance would go unused."""
-    near, *_ = tolerances(manifest, "traj ddpm")
+    near, _ = run_tolerances(manifest, note)
     for name, (term, scaled) in LOGGED.items():
         named = [kind == name for kind in note["metric_names"]]
         mine = torch.tensor([sample.mean for sample in result.metrics.series.get(term, [])])

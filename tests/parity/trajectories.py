@@ -151,7 +151,7 @@ def _check_schedule(note: Notes, tensors: Tensors, steps: list[Step], forwards: 
 
 
 def _check_pictures(manifest: Notes, note: Notes, tensors: Tensors, steps: list[Step]) -> None:
-    near, last = _tolerances(manifest, note)
+    near, last = run_tolerances(manifest, note)
     for key, golden in tensors.items():
         kind, _, index = key.partition("/")
         if kind in ("sample", "pred_xstart"):
@@ -163,15 +163,15 @@ def _check_pictures(manifest: Notes, note: Notes, tensors: Tensors, steps: list[
 
 
 def _check_losses(manifest: Notes, note: Notes, tensors: Tensors, log: LossLog) -> None:
-    near, _ = _tolerances(manifest, note)
+    near, _ = run_tolerances(manifest, note)
     rows = torch.stack(log.rows)
     for column, key in enumerate(LOSSES):
         assert_near(f"losses {key}", rows[:, column], tensors["losses"][:, column], near)
 
 
-def _tolerances(manifest: Notes, note: Notes) -> tuple[float, float]:
+def run_tolerances(manifest: Notes, note: Notes) -> tuple[float, float]:
     """For every picture of the run, and for its last."""
-    near, *last = tolerances(manifest, "traj ddim" if note["ddim"] else "traj ddpm")
+    near, *last = tolerances(manifest, "traj ddim" if note.get("ddim") else "traj ddpm")
     return near, *(last or [near])
 
 
