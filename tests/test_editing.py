@@ -140,11 +140,11 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generator():
     assert not torch.equal(once, _edit(replace(QUICK, seed=11)).images)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name", sorted(set(PRESETS) - {"diffface-exact"})
+)  # it rounds, see compose
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_the_background_is_the_target_bit_for_bit(name, sampler):
-    if name == "diffface-exact":
-        pytest.skip("blends after a round trip through [-1, 1], as the reference does")
     settings = replace(
         preset(name), respacing="6", skip=2, candidates=2, views=2, gaze=OFF, sampler=sampler
     )
@@ -167,10 +167,8 @@ def _assert_background_kept(result):
 
 @pytest.mark.parametrize("name", ["diffface", "diffface-exact"])
 def test_everything_works_under_inference_mode(name):
-    settings = replace(
-        preset(name), respacing="20", skip=13, candidates=2, views=2, lpips=TermSettings(10)
-    )
-    settings = replace(settings, gaze=TermSettings(200))
+    pull = {"gaze": TermSettings(200), "lpips": TermSettings(10)}
+    settings = replace(preset(name), respacing="6", skip=4, candidates=1, views=2, **pull)
     with torch.inference_mode():
         inside = _edit(settings)
     outside = _edit(settings)

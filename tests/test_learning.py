@@ -12,7 +12,7 @@ from guided_face_edit.editor_core.demo.learning import Course, learn
 from guided_face_edit.editor_core.demo.lessons import IdentityLesson, degrade, with_margin
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 
-TINY_JUDGE = JudgeConfig(widths=(8, 8), embedding=8)
+TINY_JUDGE = JudgeConfig(widths=(8, 8), embedding=8, input_size=32)
 
 
 @pytest.fixture(scope="module")

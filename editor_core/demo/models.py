@@ -32,7 +32,7 @@ def load_examiners() -> Examiners:
 def load_judge() -> IdentityEncoder:
     """The encoder that only measures."""
     checkpoint = read_checkpoint(WEIGHTS / "judge.safetensors")
-    config = checkpoint.config
-    judge = Judge(JudgeConfig(tuple(config["widths"]), config["embedding"]))
-    judge.load_state_dict({name: t.float() for name, t in checkpoint.tensors.items()})
-    return IdentityEncoder(judge.eval().requires_grad_(False), size=config["input_size"])
+    config = JudgeConfig(**checkpoint.config)
+    judge = Judge(config)
+    judge.load_state_dict(checkpoint.tensors)
+    return IdentityEncoder(judge.eval().requires_grad_(False), size=config.input_size)

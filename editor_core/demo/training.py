@@ -40,13 +40,14 @@ EMBEDDING = 256
 IDENTITY = IResNetConfig((1, 1, 2, 1), (24, 48, 96, 192), EMBEDDING, SIZE)
 PARSER = BiSeNetConfig(width=16)
 GAZE = EyeNetConfig(nstack=1, nfeatures=16, nlandmarks=8, stem=8)
-JUDGE = JudgeConfig()
+JUDGE = JudgeConfig(input_size=SIZE)
 DENOISER = UNetConfig(
     model_channels=32,
-    channel_mult=(1, 2, 3, 4),
+    channel_mult=(1, 2, 4, 4),
     num_res_blocks=1,
-    attention_factors=(4, 8),
+    attention_factors=(8,),
     head_channels=32,
+    resblock_updown=False,
     identity_channels=EMBEDDING,
     out_channels=3,
 )
@@ -97,7 +98,7 @@ STAGES = (
     Stage(
         "diffusion",
         2,
-        Course((2200,), 8, 6e-4, ema=0.995, warmup=100),
+        Course((8000,), 8, 6e-4, ema=0.998, warmup=100),
         {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
         denoiser_lesson,
     ),
@@ -105,9 +106,7 @@ STAGES = (
         "parser", 3, Course((900,), 6, 2e-3), {**asdict(PARSER), "size": PARSER_SIZE}, parser_lesson
     ),
     Stage("gaze", 4, Course((600,), 8, 1e-3), asdict(GAZE), gaze_lesson),
-    Stage(
-        "judge", 5, Course((700,), 80, 1e-3), {**asdict(JUDGE), "input_size": SIZE}, judge_lesson
-    ),
+    Stage("judge", 5, Course((700,), 80, 1e-3), asdict(JUDGE), judge_lesson),
     Stage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
 )
 
