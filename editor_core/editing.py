@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .autograd import gradients
+from .diffusion.noise import Noise
 from .diffusion.process import DiffusionModel
 from .diffusion.sampling import Listener, Step, batch_index, unheard
 from .face.identity import embed_identity, identity_distance
@@ -126,7 +127,7 @@ def edit(
     mask: Tensor,
     terms: Sequence[GuidanceTerm],
     settings: EditSettings,
-    noise: SeededNoise,
+    noise: Noise,
     *,
     identity: Tensor | None = None,
     on_step: Listener = unheard,
