@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from .guidance.terms import PercentWindow
 from .reference import StepWindow, exact
 from .settings import EditSettings, TermSettings
 
@@ -14,6 +15,20 @@ PRESETS = {
     ),
     "paper": replace(  # the scales that the paper gives, arXiv 2212.13344
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
+    ),
+    "demo": EditSettings(  # for the bundled models of 64 pixels
+        identity=TermSettings(60),
+        parsing=TermSettings(20),
+        gaze=TermSettings(20, PercentWindow(0.4, 1.0)),
+        pixel=TermSettings(5),
+        lpips=TermSettings(1),
+        views=2,
+        respacing="20",
+        skip=5,
+        sampler="ddim",
+        seed=0,
+        ramp_end=0.6,
+        clip_denoised=True,
     ),
 }
 

@@ -27,9 +27,9 @@ _load_package()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def few_threads() -> None:
-    """Toy networks gain nothing from many threads, and a fixed count keeps sums in one order."""
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+def one_thread() -> None:
+    """The tests share the cores among processes, and one thread keeps sums in one order."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
