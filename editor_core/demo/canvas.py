@@ -46,3 +46,8 @@ def smooth(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """Hermite step from 0 at `low` to 1 at `high`."""
     t = ((x - low) / (high - low)).clamp(0, 1)
     return t * t * (3 - 2 * t)
+
+
+def column(values: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
+    """Shape per-picture values for use against pixels."""
+    return values[:, None, None]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from ..face.parsing import FacePart
-from .canvas import Canvas, smooth
+from .canvas import Canvas, column, smooth
 from .colours import hair_colour, hsl, iris_colour, lip_colour, skin_colour
+from .head import Head
 from .people import InnerFace, Scene
-
-if TYPE_CHECKING:
-    from .portraits import Head
 
 EYE_V, MOUTH_V, NOSE_V = -0.10, 0.56, 0.30
 FRECKLES = ((0.26, 0.16), (0.36, 0.24), (0.46, 0.15), (0.54, 0.26), (0.30, 0.32), (0.44, 0.36))
@@ -132,7 +128,7 @@ def draw_brow(canvas: Canvas, head: Head, face: InnerFace, side: int) -> None:
     reach = 0.33
     profile = (1 - (u / reach) ** 2).clamp(min=0)
     centre = EYE_V - 0.275 - column(face["brow_arch"]) * profile + column(face["brow_tilt"]) * u
-    half = column(face["brow_thickness"]) * (0.35 + 0.65 * profile) * (1.0 - 0.35 * u / reach)
+    half = column(face["brow_thickness"]) * (0.35 + 0.65 * profile) * (1 - 0.35 * u / reach)
     band = torch.maximum((head.v - centre).abs() - half, u.abs() - reach) * head.height
     colour = hair_colour(face["brow_lightness"] * 0.8, face["brow_warmth"]) * head.shade
     label = FacePart.L_BROW if side < 0 else FacePart.R_BROW
@@ -144,7 +140,7 @@ def draw_mouth(canvas: Canvas, head: Head, face: InnerFace, scene: Scene) -> Non
     smile = column(scene["smile"])
     half_width = column(face["mouth_width"]) * (1 + 1.2 * smile.clamp(min=0))
     profile = (1 - (head.u / half_width) ** 2).clamp(min=0)
-    v = head.v - MOUTH_V + smile * (1 - profile) * 1.0
+    v = head.v - MOUTH_V + smile * (1 - profile)
     gap = column(scene["mouth_opening"]).clamp(min=0) * profile
     full = column(face["lip_fullness"]) * profile.sqrt()
     bow = 1 - 0.22 * (1 - smooth(head.u.abs(), 0.0, 0.10))
@@ -169,8 +165,3 @@ def draw_mouth(canvas: Canvas, head: Head, face: InnerFace, scene: Scene) -> Non
 def distance(x, y) -> torch.Tensor:
     """Euclidean norm of two coordinates."""
     return (x**2 + y**2).clamp(min=1e-8).sqrt()
-
-
-def column(values: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
-    """Shape per-picture values for use against pixels."""
-    return values[:, None, None]

@@ -1,9 +1,7 @@
 """Parametric portraits with known truth: image, CelebAMask-HQ labels, eye boxes and gaze.
 
-Everything is drawn in torch, vectorised over the batch. The head is an ellipsoid: each pixel is
-traced to the unit sphere, the sphere is turned back by the head's pose, and the features are
-painted in those unposed coordinates (u to the right, v downwards, both in -1..1), so that they
-turn and foreshorten with the head. Shapes are signed distances, anti-aliased over one pixel.
+Everything is drawn in torch, vectorised over the batch, back to front. Shapes are signed distances,
+anti-aliased over one pixel; what sits on the head is painted in coordinates that turn with it.
 """
 
 from __future__ import annotations
@@ -17,8 +15,9 @@ from ..face.eyes import EyeBoxes, find_eyes_in_labels
 from ..face.gaze import Gaze
 from ..face.parsing import FacePart
 from . import features
-from .canvas import Canvas, smooth
+from .canvas import Canvas, column, smooth
 from .colours import cloth_colour, hair_colour, hsl, skin_colour
+from .head import Head, pose_head
 from .people import Identity, OuterHead, Scene
 
 MIN_EYE_AREA = 0.003  # share of the picture that a visible eye takes
@@ -76,61 +75,6 @@ def draw(identity: Identity, scene: Scene, size: int = 64) -> Portrait:
     return Portrait(image.permute(0, 2, 3, 1).contiguous(), canvas.labels, gaze)
 
 
-@dataclass(frozen=True)
-class Head:
-    """Per-pixel geometry of the posed head, each (B,H,W) unless noted."""
-
-    x: torch.Tensor  # offset from the centre, head frame, image half-widths
-    y: torch.Tensor
-    sx: torch.Tensor  # on the unit sphere before unposing: the outline is sx^2 + sy^2 = 1
-    sy: torch.Tensor
-    u: torch.Tensor  # on the unit sphere after unposing
-    v: torch.Tensor
-    outline: torch.Tensor  # coverage of the head
-    shade: torch.Tensor  # Lambertian factor about 1, (B,1,H,W)
-    width: torch.Tensor  # half-axes (B,1,1), image half-widths
-    height: torch.Tensor
-    yaw: torch.Tensor  # (B,1,1) radians
-    pitch: torch.Tensor
-
-
-def pose_head(canvas: Canvas, outer: OuterHead, scene: Scene) -> Head:
-    """Trace every pixel to the unposed head."""
-    width, height = column(outer["head_width"]), column(outer["head_height"])
-    x, y = head_frame(canvas, scene)
-    taper = 1 - column(outer["jaw_taper"]) * smooth(y / height, -0.1, 1.05)
-    sx, sy = x / (width * taper), y / height
-    radius2 = sx**2 + sy**2
-    sz = (1 - radius2).clamp(min=0.0025).sqrt()
-    yaw, pitch = column(torch.deg2rad(scene["yaw"])), column(torch.deg2rad(scene["pitch"]))
-    u, v = turn_back(sx, sy, sz, yaw, pitch)
-    distance = (radius2.clamp(min=1e-6).sqrt() - 1) * width * taper
-    shade = lambert(sx, sy, sz, scene)
-    return Head(x, y, sx, sy, u, v, canvas.coverage(distance), shade, width, height, yaw, pitch)
-
-
-def head_frame(canvas: Canvas, scene: Scene) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixel coordinates relative to the head's centre, upright and at scale 1."""
-    dx, dy = canvas.x - column(scene["x"]), canvas.y - column(scene["y"]) - 0.06
-    roll, scale = column(torch.deg2rad(scene["roll"])), column(scene["scale"])
-    x = (dx * roll.cos() + dy * roll.sin()) / scale
-    y = (-dx * roll.sin() + dy * roll.cos()) / scale
-    return x, y
-
-
-def turn_back(x, y, z, yaw, pitch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate points of the unit sphere from the posed to the unposed head; u and v are returned."""
-    lifted_y, lifted_z = y * pitch.cos() + z * pitch.sin(), z * pitch.cos() - y * pitch.sin()
-    return x * yaw.cos() - lifted_z * yaw.sin(), lifted_y
-
-
-def lambert(x, y, z, scene: Scene) -> torch.Tensor:  # -> (B,1,H,W)
-    """Soft directional light on the ellipsoid."""
-    lx, ly = column(scene["light_x"]), column(scene["light_y"])
-    cosine = (x * lx + y * ly + z) / (lx**2 + ly**2 + 1).sqrt()
-    return (0.70 + 0.36 * cosine.clamp(0, 1))[:, None]
-
-
 def draw_background(canvas: Canvas, scene: Scene) -> None:
     """A tilted gradient with one soft blob."""
     lightness = scene["background_lightness"]
@@ -154,7 +98,7 @@ def draw_hair_behind(canvas: Canvas, head: Head, outer: OuterHead) -> None:
     )
     fall = torch.where(length > 0, fall, torch.full_like(fall, 9.0))
     cap = torch.maximum(cap, head.y - torch.maximum(length, torch.full_like(length, -0.05)) - 0.1)
-    colour = hair_with_strands(outer, head.x * 1.0, head.y)
+    colour = hair_with_strands(outer, head.x, head.y)
     canvas.paint(canvas.coverage(torch.minimum(cap, fall)), colour * 0.82, FacePart.HAIR)
 
 
@@ -188,7 +132,7 @@ def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
     size, height = column(outer["ear_size"]), column(outer["ear_height"])
     skin = skin_colour(outer)
     for side, part in ((-1, FacePart.L_EAR), (1, FacePart.R_EAR)):
-        centre = side * head.width * (1.0 * head.yaw.cos() - 0.10 * side * head.yaw.sin())
+        centre = side * head.width * (head.yaw.cos() - 0.10 * side * head.yaw.sin())
         x, y = head.x - centre, head.y - height - head.pitch.sin() * -0.08
         shell = ellipse(x, y, 0.085 * size, 0.15 * size)
         canvas.paint(canvas.coverage(shell), skin * 0.95, part)
@@ -251,8 +195,3 @@ def shown(chance: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
 def gold() -> torch.Tensor:
     """The colour of jewellery, (1,3,1,1)."""
     return torch.tensor([0.87, 0.72, 0.30])[None, :, None, None]
-
-
-def column(values: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
-    """Shape per-picture values for use against pixels."""
-    return values[:, None, None]
