@@ -17,10 +17,10 @@ PRESETS = {
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
     ),
     "demo": EditSettings(  # for the bundled models of 64 pixels
-        identity=TermSettings(60),
+        identity=TermSettings(30),
         parsing=TermSettings(20),
-        gaze=TermSettings(20, PercentWindow(0.4, 1.0)),
-        pixel=TermSettings(5),
+        gaze=TermSettings(20, PercentWindow(0.3, 1.0)),
+        pixel=TermSettings(2),
         lpips=TermSettings(1),
         views=2,
         respacing="20",
