@@ -26,11 +26,6 @@ def contact_sheet(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tens
     return _tensor(paper)
 
 
-def stack_rows(rows: Sequence[Tensor]) -> Tensor:  # (h,W,3) each -> (sum of h,W,3)
-    """Sheets of one width below each other."""
-    return torch.cat(list(rows))
-
-
 def _enlarged(picture: Tensor, side: int):
     from PIL import Image
 

@@ -75,7 +75,7 @@ def test_a_step_lowers_the_loss_of_what_was_seen(data):
 @pytest.mark.parametrize("stage", training.STAGES, ids=lambda stage: stage.kind)
 def test_every_lesson_teaches_every_parameter_it_trains(stage, generator):
     data = PortraitSet(**draw_set(3, 2, training.SIZE, seed=0), pictures=2)
-    lesson = stage.lesson(data, {"identity": IResNet(training.IDENTITY).eval()})
+    lesson = stage.lesson({"identity": IResNet(training.IDENTITY).eval()})
     loss = lesson(data, torch.tensor([0, 3, 5]), generator)
     loss.backward()
     assert loss.ndim == 0 and loss.isfinite()

@@ -55,32 +55,32 @@ DENOISER = UNetConfig(
 
 @dataclass(frozen=True)
 class Stage:
-    """One network's training; `lesson` builds it, given the pictures and what came before."""
+    """One network's training; `lesson` builds it, given the networks that came before."""
 
     kind: str  # of the model, also the name of its file
     seed: int
     course: Course
     config: dict[str, Any]  # what the model's file says of it
-    lesson: Callable[[PortraitSet, dict[str, nn.Module]], Lesson]
+    lesson: Callable[[dict[str, nn.Module]], Lesson]
 
 
-def identity_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
+def identity_lesson(done: dict[str, nn.Module]) -> Lesson:
     return IdentityLesson(IResNet(IDENTITY), EMBEDDING)
 
 
-def judge_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
+def judge_lesson(done: dict[str, nn.Module]) -> Lesson:
     return IdentityLesson(Judge(JUDGE), JUDGE.embedding)
 
 
-def parser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
+def parser_lesson(done: dict[str, nn.Module]) -> Lesson:
     return ParserLesson(BiSeNet(PARSER), PARSER_SIZE)
 
 
-def gaze_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
+def gaze_lesson(done: dict[str, nn.Module]) -> Lesson:
     return GazeLesson(EyeNet(GAZE))
 
 
-def perceptual_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
+def perceptual_lesson(done: dict[str, nn.Module]) -> Lesson:
     from torchvision.models import squeezenet1_1
 
     network = squeezenet1_1(weights=None)
@@ -88,7 +88,7 @@ def perceptual_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
     return PerceptualLesson(network, channels=512)
 
 
-def denoiser_lesson(data: PortraitSet, done: dict[str, nn.Module]) -> Lesson:
+def denoiser_lesson(done: dict[str, nn.Module]) -> Lesson:
     encoder = IdentityEncoder(done["identity"], SIZE)
     return DenoiserLesson(UNet(DENOISER), encoder, GaussianDiffusion.linear())
 
@@ -143,5 +143,5 @@ def run(
 ) -> nn.Module:
     """One stage, from new weights or from where it stopped."""
     torch.manual_seed(seed * 1000 + stage.seed)
-    lesson = stage.lesson(data, done)
+    lesson = stage.lesson(done)
     return learn(lesson, stage.course, data, work / f"{stage.kind}.pt", stage.seed)
