@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from .autograd import gradients
 from .diffusion.noise import Noise
 from .diffusion.process import DiffusionModel
 from .diffusion.sampling import Listener, Step, batch_index, unheard
-from .face.identity import embed_identity, identity_distance
-from .face.parsing import FaceParsing, face_mask, parse_face, require_face
-from .guidance.terms import GazeTerm, GuidanceTerm, IdentityTerm, LpipsTerm, ParsingTerm, PixelTerm
+from .face.eyes import EyeBoxes
+from .face.identity import IdentityEncoder, embed_identity, identity_distance
+from .face.parsing import FaceParser, FaceParsing, face_mask, parse_face, require_face
+from .guidance.chain import (
+    GazeGuidance,
+    Guidance,
+    IdentityGuidance,
+    LpipsGuidance,
+    ParsingGuidance,
+    PixelGuidance,
+    Scene,
+)
+from .guidance.terms import GuidanceTerm
 from .images import to_mask, to_signed
 from .metrics import EditMetrics
-from .settings import EditSettings, FaceModels, SeededNoise
+from .settings import EditSettings, FaceModels
 
 Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
 class EditResult:
-    """Edits of n pairs, k candidates each, the one closest to its source's identity first."""
+    """Edits of n targets, k candidates each; if they are ranked, the closest identity is first."""
 
     images: Tensor  # (n,k,H,W,3) in [0,1]
-    distances: Tensor  # (n,k): identity distance to the source
     mask: Tensor  # (n,k,H,W): outside it the image is the target, bit for bit
-    parsing: FaceParsing  # of the n targets
     metrics: EditMetrics  # losses of the terms at each step, pictures in the order of `images`
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything that stays the same over the steps, one row a candidate: B = n x k."""
-
-    models: FaceModels
-    target: Tensor  # (B,3,H,W)
-    mask: Tensor  # (B,1,H,W)
-    parsing: FaceParsing  # of the targets
-    embedding: Tensor  # (B,E) of the sources
-    landmarks: Tensor | None  # (B,68,2) or (B,4,2) of the targets, pixels
-    noise: SeededNoise
+    distances: Tensor  # (n,k): identity distance to the source; NaN if nothing ranked them
 
 
 def edit_face(
@@ -64,61 +60,89 @@ def edit_face(
     39, 42 and 45, replace the parsed eyes. `on_step` hears every step and may raise to cancel.
     """
     with gradients():
-        scene = prepare(models, source, target, settings, mask, landmarks)
+        models, device = settings.behaviour.models(models), models.diffusion.device
+        _require_pairs(source, target)
+        _require_size(target, models.diffusion.image_size)
+        faces = to_signed(source, "source").to(device)
+        require_face(parse_face(models.parser, faces), "source")
+        parsing = parse_face(models.parser, to_signed(target, "target").to(device))
+        points = None if landmarks is None else landmarks.to(device)
+        return edit_target(
+            models.diffusion,
+            target,
+            _area(parsing, settings)[:, 0] if mask is None else mask,
+            list(guidance_of(models, settings, partial(settings.behaviour.eyes, parsing, points))),
+            settings,
+            identity=embed_identity(models.identity, faces),
+            ranked_by=models.identity,
+            parser=models.parser,
+            on_step=on_step,
+        )
+
+
+def guidance_of(
+    models: FaceModels, settings: EditSettings, eyes: Callable[[], EyeBoxes]
+) -> Iterator[Guidance]:
+    """The guidance that the settings give a scale; `eyes` is asked where there is a gaze."""
+
+    def views(generators: Sequence[Generator]) -> Callable[[Tensor], Tensor]:
+        return settings.behaviour.views(generators, settings.views)
+
+    if settings.identity.scale:
+        yield IdentityGuidance(models.identity, views, **vars(settings.identity))
+    if settings.parsing.scale:
+        yield ParsingGuidance(models.parser, **vars(settings.parsing))
+    if settings.gaze.scale:
+        yield GazeGuidance(_loaded(models.gaze, "gaze"), eyes(), **vars(settings.gaze))
+    if settings.pixel.scale:
+        yield PixelGuidance(**vars(settings.pixel))
+    if settings.lpips.scale:
+        yield LpipsGuidance(_loaded(models.lpips, "lpips"), **vars(settings.lpips))
+
+
+def edit_target(
+    model: DiffusionModel,
+    target: Tensor,
+    mask: Tensor,
+    guidance: Sequence[Guidance],
+    settings: EditSettings,
+    *,
+    identity: Tensor | None = None,
+    ranked_by: IdentityEncoder | None = None,
+    parser: FaceParser | None = None,
+    on_step: Listener = unheard,
+) -> EditResult:
+    """Edit n targets (n,H,W,3) inside their masks (n or 1,H,W), under any guidance.
+
+    `identity` (n,E) is the sources'. Candidates are ranked if there is an encoder to do it. The
+    `parser` finds the face of the edit where the background need not be kept. Of the settings,
+    those of the terms and of the parsed mask have done their work already.
+    """
+    with gradients():
+        _require_size(target, model.image_size)
+        noise = settings.behaviour.noise(_seeds(settings, len(target)))
+        scene = Scene(
+            target=to_signed(target, "target").to(model.device),
+            mask=to_mask(mask, target).to(model.device),
+            identity=identity,
+            generators=noise.generators,
+            candidates=settings.candidates,
+        )
         heard = Recorder(on_step)
         pred_x0 = edit(
-            scene.models.diffusion,
-            scene.target,
-            scene.mask,
-            bind_terms(scene, settings),
+            model,
+            scene.repeated(scene.target),
+            scene.repeated(scene.mask),
+            [each.bind(scene) for each in guidance],
             settings,
-            scene.noise,
-            identity=scene.embedding,
+            noise,
+            identity=None if identity is None else scene.repeated(identity),
             on_step=heard,
         )
-        return _ranked(scene, target, pred_x0, settings, heard.steps)
-
-
-def prepare(
-    models: FaceModels,
-    source: Tensor,
-    target: Tensor,
-    settings: EditSettings,
-    mask: Tensor | None = None,
-    landmarks: Tensor | None = None,
-) -> Scene:
-    """Look once at both faces, and repeat what was seen for each candidate."""
-    models = settings.behaviour.models(models)
-    device = next(models.diffusion.network.parameters()).device
-    faces, scenes = to_signed(source, "source").to(device), to_signed(target, "target").to(device)
-    _require_pairs(source, target, models.diffusion.image_size)
-    require_face(parse_face(models.parser, faces), "source")
-    parsing = parse_face(models.parser, scenes)
-    area = _area(parsing, settings) if mask is None else to_mask(mask, target).to(device)
-    rows = partial(torch.repeat_interleave, repeats=settings.candidates, dim=0)
-    return Scene(
-        models=models,
-        target=rows(scenes),
-        mask=rows(area),
-        parsing=FaceParsing(rows(parsing.logits)),
-        embedding=rows(embed_identity(models.identity, faces)),
-        landmarks=None if landmarks is None else rows(landmarks.to(device)),
-        noise=settings.behaviour.noise(_seeds(settings, len(target))),
-    )
-
-
-def bind_terms(scene: Scene, settings: EditSettings) -> list[GuidanceTerm]:
-    """The terms that the settings give a scale, bound to the scene's features."""
-    binders: dict[str, Callable[[Scene, EditSettings], GuidanceTerm]] = {
-        "identity": _identity_term,
-        "parsing": _parsing_term,
-        "gaze": _gaze_term,
-        "pixel": _pixel_term,
-        "lpips": _lpips_term,
-    }
-    return [
-        bind(scene, settings) for name, bind in binders.items() if getattr(settings, name).scale
-    ]
+        area = _final_mask(scene, pred_x0, settings, parser).to(target.device)
+        images = settings.behaviour.compose(scene.repeated(target), pred_x0.to(target.device), area)
+        distances = _distances(images, scene, ranked_by).to(target.device)
+        return _ranked(images, area, distances, heard.metrics, scene.candidates)
 
 
 def edit(
@@ -158,36 +182,12 @@ class Recorder:
     """Passes every step on and keeps its values."""
 
     on_step: Listener
-    steps: list[tuple[int, dict[str, Tensor]]] = field(default_factory=list)
+    metrics: EditMetrics = field(default_factory=EditMetrics)
 
     def __call__(self, step: Step) -> None:
-        self.steps.append((step.t, step.values))
+        for name, values in step.values.items():
+            self.metrics.record(name, step.t, values)
         self.on_step(step)
-
-
-def _identity_term(scene: Scene, settings: EditSettings) -> GuidanceTerm:
-    views = settings.behaviour.views(scene.noise.generators, settings.views)
-    encoder, how = scene.models.identity, vars(settings.identity)
-    return IdentityTerm(encoder, scene.embedding, scene.mask, views, **how)
-
-
-def _parsing_term(scene: Scene, settings: EditSettings) -> GuidanceTerm:
-    return ParsingTerm(scene.models.parser, scene.parsing.logits, **vars(settings.parsing))
-
-
-def _gaze_term(scene: Scene, settings: EditSettings) -> GuidanceTerm:
-    boxes = settings.behaviour.eyes(scene.parsing, scene.landmarks)
-    estimator = _loaded(scene.models.gaze, "gaze")
-    return GazeTerm.bind(estimator, scene.target, boxes, **vars(settings.gaze))
-
-
-def _pixel_term(scene: Scene, settings: EditSettings) -> GuidanceTerm:
-    return PixelTerm(scene.target, **vars(settings.pixel))
-
-
-def _lpips_term(scene: Scene, settings: EditSettings) -> GuidanceTerm:
-    network = _loaded(scene.models.lpips, "lpips")
-    return LpipsTerm(network, scene.target, scene.mask, **vars(settings.lpips))
 
 
 def _loaded(model: Model | None, name: str) -> Model:
@@ -198,11 +198,14 @@ def _loaded(model: Model | None, name: str) -> Model:
     return model
 
 
-def _require_pairs(source: Tensor, target: Tensor, size: int) -> None:
+def _require_pairs(source: Tensor, target: Tensor) -> None:
     if len(source) != len(target):
         raise ValueError(
             f"got {len(source)} sources and {len(target)} targets: give one source a target"
         )
+
+
+def _require_size(target: Tensor, size: int) -> None:
     height, width = target.shape[1:3]
     if (height, width) != (size, size):
         raise ValueError(
@@ -225,50 +228,40 @@ def _first_index(steps: int, skip: int) -> int:
     return steps - 1 - skip
 
 
+def _final_mask(
+    scene: Scene, pred_x0: Tensor, settings: EditSettings, parser: FaceParser | None
+) -> Tensor:
+    if settings.keep_background:
+        return scene.repeated(scene.mask)
+    if parser is None:
+        raise ValueError(
+            "without keeping the background the face of the edit must be parsed, but there is no "
+            "parser: give one, or keep the background"
+        )
+    return settings.behaviour.face_of_edit(parse_face(parser, pred_x0.clamp(-1, 1)))
+
+
+def _distances(images: Tensor, scene: Scene, encoder: IdentityEncoder | None) -> Tensor:
+    if encoder is None or scene.identity is None:
+        return torch.full((len(images),), torch.nan)
+    edits = to_signed(images, "edit").to(scene.identity.device)
+    return identity_distance(embed_identity(encoder, edits), scene.repeated(scene.identity))
+
+
 def _ranked(
-    scene: Scene,
-    target: Tensor,
-    pred_x0: Tensor,
-    settings: EditSettings,
-    steps: list[tuple[int, dict[str, Tensor]]],
+    images: Tensor, area: Tensor, distances: Tensor, metrics: EditMetrics, k: int
 ) -> EditResult:
-    k, device = settings.candidates, target.device
-    mask = _final_mask(scene, pred_x0, settings).to(device)
-    targets = target.repeat_interleave(k, 0)
-    images = settings.behaviour.compose(targets, pred_x0.to(device), mask)
-    distances = _distances(scene, images).to(device)
     order = _order(distances, k)
     return EditResult(
         images=images[order].unflatten(0, (-1, k)),
+        mask=area[order, 0].unflatten(0, (-1, k)),
+        metrics=metrics.reordered(order.tolist()),
         distances=distances[order].unflatten(0, (-1, k)),
-        mask=mask[order, 0].unflatten(0, (-1, k)),
-        parsing=FaceParsing(scene.parsing.logits[::k]),
-        metrics=_metrics(steps, order),
     )
 
 
-def _final_mask(scene: Scene, pred_x0: Tensor, settings: EditSettings) -> Tensor:
-    if settings.keep_background:
-        return scene.mask
-    parsing = parse_face(scene.models.parser, pred_x0.clamp(-1, 1))
-    return settings.behaviour.face_of_edit(parsing)
-
-
-def _distances(scene: Scene, images: Tensor) -> Tensor:
-    edits = to_signed(images, "edit").to(scene.embedding.device)
-    return identity_distance(embed_identity(scene.models.identity, edits), scene.embedding)
-
-
 def _order(distances: Tensor, k: int) -> Tensor:
-    """Flat indices (n x k) that put each pair's closest candidate first."""
+    """Flat indices (n x k) that put each target's closest candidate first."""
     order = torch.sort(distances.unflatten(0, (-1, k)), dim=1, stable=True).indices
     first = torch.arange(len(order), device=order.device)[:, None] * k
     return (first + order).flatten()
-
-
-def _metrics(steps: list[tuple[int, dict[str, Tensor]]], order: Tensor) -> EditMetrics:
-    metrics = EditMetrics()
-    for t, values in steps:
-        for name, rows in values.items():
-            metrics.record(name, t, rows[order])
-    return metrics

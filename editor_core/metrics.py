@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -49,6 +50,15 @@ class EditMetrics:
             )
         sample = Sample(t, tuple(values.detach().to("cpu", torch.float64).tolist()))
         self.series.setdefault(name, []).append(sample)
+
+    def reordered(self, order: Sequence[int]) -> "EditMetrics":
+        """The same series, picture `order[k]` now in place k."""
+        return EditMetrics(
+            {
+                name: [Sample(t, tuple(values[k] for k in order)) for t, values in samples]
+                for name, samples in self.series.items()
+            }
+        )
 
     def summary(self) -> dict[str, Summary]:
         """First, last, lowest and highest mean of every series."""

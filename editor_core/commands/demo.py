@@ -11,9 +11,9 @@ from tqdm import tqdm
 from ..demo.models import WEIGHTS, load_demo_models
 from ..demo.pairs import DrawnPairs, draw_pairs
 from ..editing import EditResult, edit_face
-from ..face.parsing import paint_parsing
+from ..face.parsing import FaceParsing, paint_parsing, parse_face
 from ..files import write_text
-from ..images import write_png
+from ..images import to_signed, write_png
 from ..presets import preset
 from ..settings import EditSettings
 from ..sheet import contact_sheet
@@ -48,16 +48,19 @@ def edit_pair(seed: int, settings: EditSettings, out: Path) -> None:
         result = edit_face(
             models, pair.source.image, pair.target.image, settings, on_step=advancing(bar)
         )
-    write_pictures(pair, result, settings, out)
+    parsing = parse_face(models.parser, to_signed(pair.target.image))
+    write_pictures(pair, parsing, result, settings, out)
     write_text(out / "metrics.json", result.metrics.to_json())
     result.metrics.plot(out / "metrics.png")
     print(f"wrote {out / 'sheet.png'}: identity distance {result.distances[0, 0]:.4f}")
 
 
-def write_pictures(pair: DrawnPairs, result: EditResult, settings: EditSettings, out: Path) -> None:
+def write_pictures(
+    pair: DrawnPairs, parsing: FaceParsing, result: EditResult, settings: EditSettings, out: Path
+) -> None:
     """The pair, what was seen in it, the edits, and all of it on one sheet."""
     metadata = edit_metadata("demo", settings, WEIGHTS)
-    drawn, edited = panels(pair, result), {"edited": result.images[0, 0]}
+    drawn, edited = panels(pair, parsing, result), {"edited": result.images[0, 0]}
     for name, picture in drawn.items():
         write_png(out / f"{name}.png", picture, {})
     write_png(out / "edited.png", edited["edited"], metadata)
@@ -75,12 +78,12 @@ def write_pictures(pair: DrawnPairs, result: EditResult, settings: EditSettings,
 CAPTIONS = {"truth": "true swap"}
 
 
-def panels(pair: DrawnPairs, result: EditResult) -> dict[str, Tensor]:
+def panels(pair: DrawnPairs, parsing: FaceParsing, result: EditResult) -> dict[str, Tensor]:
     """What the demo shows beside the edit, by file name, each (H,W,3) in [0,1]."""
     return {
         "source": pair.source.image[0],
         "target": pair.target.image[0],
-        "parsing": paint_parsing(result.parsing.labels)[0],
+        "parsing": paint_parsing(parsing.labels)[0],
         "mask": result.mask[0, 0, :, :, None].expand(-1, -1, 3),
         "truth": pair.truth.image[0],
     }

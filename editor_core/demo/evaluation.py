@@ -13,7 +13,7 @@ from ..editing import EditResult, edit_face
 from ..face.eyes import crop_eyes
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder, identity_distance
-from ..face.parsing import FACE_PARTS, FaceParser, parse_face
+from ..face.parsing import FACE_PARTS, FaceParser, FaceParsing, parse_face
 from ..images import to_signed
 from ..settings import EditSettings, FaceModels
 from .pairs import DrawnPairs
@@ -40,7 +40,7 @@ class Measurements:
     edit_psnr: Tensor  # (n,)
     rank: Tensor  # (n,) of the source among all sources, by the judge; 0 is first
     identity: Tensor  # (n,) distance to the source, by the judge
-    intersection: Tensor  # (n,9) pixels of each face part in edit and target
+    intersection: Tensor  # (n,9) pixels of each face part in edit and target, both as parsed
     union: Tensor  # (n,9)
     gaze_error: Tensor  # (n,) degrees between the gaze of the edit and the target's true one
     background_kept: Tensor  # (n,) bool: outside the mask every bit is the target's
@@ -95,7 +95,8 @@ def examined(
     edit = result.images[:, 0]
     identity = judged(examiners, edit)
     likeness = identity @ sources.T
-    intersection, union = overlap(examiners, edit, pairs)
+    parsings = (parse_face(examiners.parser, to_signed(x)) for x in (edit, pairs.target.image))
+    intersection, union = overlap(*parsings)
     outside, target = 1 - result.mask[:, :1], to_signed(pairs.target.image)
     return Measurements(
         target_psnr=psnr_inside(pairs.target.image, pairs),
@@ -124,12 +125,11 @@ def psnr_inside(image: Tensor, pairs: DrawnPairs) -> Tensor:  # (n,H,W,3) -> (n,
     return -10 * (squares / (3 * mask.sum((1, 2, 3)))).log10()
 
 
-def overlap(examiners: Examiners, edit: Tensor, pairs: DrawnPairs) -> tuple[Tensor, Tensor]:
+def overlap(edit: FaceParsing, target: FaceParsing) -> tuple[Tensor, Tensor]:
     """Pixels of each face part in both edit and target, and in either, (n,9) each."""
-    seen = parse_face(examiners.parser, to_signed(edit)).labels
-    true = pairs.target.labels
-    both = [((seen == part) & (true == part)).sum((1, 2)) for part in FACE_PARTS]
-    either = [((seen == part) | (true == part)).sum((1, 2)) for part in FACE_PARTS]
+    one, other = edit.labels, target.labels
+    both = [((one == part) & (other == part)).sum((1, 2)) for part in FACE_PARTS]
+    either = [((one == part) | (other == part)).sum((1, 2)) for part in FACE_PARTS]
     return torch.stack(both, 1), torch.stack(either, 1)
 
 

@@ -245,6 +245,11 @@ class DiffusionModel:
     image_size: int
     predicts: Predicts = "epsilon"
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
     def denoiser(
         self, diffusion: GaussianDiffusion, identity: Tensor | None = None, clip: bool = False
     ) -> UNetDenoiser:

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from guided_face_edit.editor_core.diffusion.sampling import Step
 from guided_face_edit.editor_core.editing import EditResult, edit_face
 from guided_face_edit.editor_core.face.parsing import FaceParser, parse_face
+from guided_face_edit.editor_core.images import to_signed
 from guided_face_edit.editor_core.reference import TwoWarpViews, palette_mask
 from guided_face_edit.editor_core.settings import EditSettings
 
@@ -62,8 +63,9 @@ def check_picture(
     assert len(steps) == note["steps"]
     assert forwards.count == passes(note, torch.tensor([step.t for step in steps]))
     _check_png(manifest, result, tensors["final_png"])
-    _check_palette(manifest, settings.behaviour.models(models).parser, steps, tensors)
-    _check_labels(manifest, note, result, tensors)
+    parser = settings.behaviour.models(models).parser
+    _check_palette(manifest, parser, steps, tensors)
+    _check_labels(manifest, note, parser, result, tensors)
     _check_steps(manifest, note, steps, tensors)
     _check_losses(manifest, note, result, tensors)
 
@@ -90,9 +92,11 @@ def _check_png(manifest: Notes, result: EditResult, golden: Tensor) -> None:
     assert (differences > few).double().mean() < share
 
 
-def _check_labels(manifest: Notes, note: Notes, result: EditResult, tensors: Tensors) -> None:
+def _check_labels(
+    manifest: Notes, note: Notes, parser: FaceParser, result: EditResult, tensors: Tensors
+) -> None:
     share, *_ = tolerances(manifest, "masks/argmax")
-    labels = result.parsing.labels[0]
+    labels = parse_face(parser, to_signed(pixels(tensors["target_u8"]))).labels[0]
     assert_same_pixels("target_classes", labels, tensors["target_classes"], share)
     if note["enforce"]:
         assert_same_pixels("mask", result.mask[0, 0], tensors["mask"], share)

@@ -55,11 +55,12 @@ def read_tensors(path: Path) -> Tensors:
 
 @cache
 def network(folder: Path, kind: str, seed: int) -> Any:
-    """A network of the guidance with the fill rule's weights."""
+    """A network of the guidance with the fill rule's weights, laid out as the loaders do."""
     manifest = read_notes(folder)
     described = manifest["files"].get("nets.safetensors", {"notes": {}})["notes"].get(kind, {})
     sizes = {key: value for key, value in described.items() if key != "sha256_of_all"}
-    return MAKERS[kind]({"rules": kind, **sizes, "seed": seed}, manifest["rules"])
+    filled = MAKERS[kind]({"rules": kind, **sizes, "seed": seed}, manifest["rules"])
+    return filled.to(memory_format=torch.channels_last)
 
 
 def face_models(folder: Path, note: Notes, tensors: Tensors) -> FaceModels:

@@ -1,0 +1,131 @@
+"""Guidance that knows its networks and not yet its pictures: what presets and graphs are made of.
+
+A chain of these is bound to a scene for every run, so that one chain serves many pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Generator, Tensor
+
+from ..face.eyes import EyeBoxes
+from ..face.gaze import GazeEstimator
+from ..face.identity import IdentityEncoder
+from ..face.parsing import FaceParser, parse_face
+from .terms import (
+    ALWAYS,
+    GazeTerm,
+    GuidanceTerm,
+    IdentityTerm,
+    LpipsTerm,
+    ParsingTerm,
+    PixelTerm,
+    Window,
+)
+from .views import RandomViews
+
+MakeViews = Callable[[Sequence[Generator]], Callable[[Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What terms are bound to: n targets, of each of which `candidates` edits are made."""
+
+    target: Tensor  # (n,3,H,W) in [-1,1]
+    mask: Tensor  # (n,1,H,W), 1 where the edit is free
+    identity: Tensor | None  # (n,E) embeddings of the sources
+    generators: Sequence[Generator]  # one for each of the n x candidates pictures
+    candidates: int = 1
+
+    def repeated(self, rows: Tensor) -> Tensor:  # (n,...) -> (n x candidates,...)
+        """One row a target as one row a candidate."""
+        return rows.repeat_interleave(self.candidates, 0)
+
+
+class Guidance(Protocol):
+    """A term to be."""
+
+    def bind(self, scene: Scene) -> GuidanceTerm:
+        """The term, holding what it asks of each picture of the scene."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pull:
+    scale: float = 1.0
+    window: Window = ALWAYS
+
+    @property
+    def pull(self) -> dict[str, Any]:
+        return {"scale": self.scale, "window": self.window}
+
+
+@dataclass(frozen=True)
+class IdentityGuidance(_Pull):
+    """Towards the source's identity, seen from random views."""
+
+    encoder: IdentityEncoder
+    views: MakeViews = RandomViews
+
+    def bind(self, scene: Scene) -> IdentityTerm:
+        """Asks for the identity that the scene's sources have."""
+        if scene.identity is None:
+            raise ValueError("identity guidance needs an identity, got none: embed the source")
+        embedding, mask = scene.repeated(scene.identity), scene.repeated(scene.mask)
+        return IdentityTerm(
+            self.encoder, embedding, mask, self.views(scene.generators), **self.pull
+        )
+
+
+@dataclass(frozen=True)
+class ParsingGuidance(_Pull):
+    """Towards the target's own parts."""
+
+    parser: FaceParser
+
+    def bind(self, scene: Scene) -> ParsingTerm:
+        """Asks for the parts that the parser sees in the targets."""
+        seen = parse_face(self.parser, scene.target)
+        return ParsingTerm(self.parser, scene.repeated(seen.logits), **self.pull)
+
+
+@dataclass(frozen=True)
+class GazeGuidance(_Pull):
+    """Towards the target's gaze; `boxes` are of its eyes, one row a target."""
+
+    estimator: GazeEstimator
+    boxes: EyeBoxes
+
+    def bind(self, scene: Scene) -> GazeTerm:
+        """Asks for the gaze that the estimator reads in the targets."""
+        if len(self.boxes.left) != len(scene.target):
+            raise ValueError(
+                f"the eyes are of {len(self.boxes.left)} pictures, there are {len(scene.target)} "
+                "targets: crop the eyes of these targets"
+            )
+        boxes = EyeBoxes(scene.repeated(self.boxes.left), scene.repeated(self.boxes.right))
+        return GazeTerm.bind(self.estimator, scene.repeated(scene.target), boxes, **self.pull)
+
+
+@dataclass(frozen=True)
+class LpipsGuidance(_Pull):
+    """Towards the target outside the mask, as LPIPS sees it."""
+
+    lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) in [-1,1] -> (B,)
+
+    def bind(self, scene: Scene) -> LpipsTerm:
+        """Asks for the targets' background."""
+        target, mask = scene.repeated(scene.target), scene.repeated(scene.mask)
+        return LpipsTerm(self.lpips, target, mask, **self.pull)
+
+
+@dataclass(frozen=True)
+class PixelGuidance(_Pull):
+    """Towards the target, pixel by pixel."""
+
+    def bind(self, scene: Scene) -> PixelTerm:
+        """Asks for the targets' colours."""
+        return PixelTerm(scene.repeated(scene.target), **self.pull)
