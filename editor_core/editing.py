@@ -15,6 +15,7 @@ from .diffusion.noise import Noise
 from .diffusion.process import DiffusionModel
 from .diffusion.sampling import Listener, Step, batch_index, unheard
 from .face.eyes import EyeBoxes
+from .face.gaze import GazeEstimator
 from .face.identity import IdentityEncoder, embed_identity, identity_distance
 from .face.parsing import FaceParser, FaceParsing, face_mask, parse_face, require_face
 from .guidance.chain import (
@@ -71,9 +72,18 @@ def edit_face(
             models.diffusion,
             target,
             _area(parsing, settings)[:, 0] if mask is None else mask,
-            list(guidance_of(models, settings, partial(settings.behaviour.eyes, parsing, points))),
+            list(
+                guidance_of(
+                    settings,
+                    models.identity,
+                    models.parser,
+                    models.gaze,
+                    models.lpips,
+                    partial(settings.behaviour.eyes, parsing, points),
+                )
+            ),
             settings,
-            identity=embed_identity(models.identity, faces),
+            embedding=embed_identity(models.identity, faces),
             ranked_by=models.identity,
             parser=models.parser,
             on_step=on_step,
@@ -81,7 +91,12 @@ def edit_face(
 
 
 def guidance_of(
-    models: FaceModels, settings: EditSettings, eyes: Callable[[], EyeBoxes]
+    settings: EditSettings,
+    identity: IdentityEncoder,
+    parser: FaceParser,
+    gaze: GazeEstimator | None,
+    lpips: Callable[[Tensor, Tensor], Tensor] | None,
+    eyes: Callable[[], EyeBoxes],
 ) -> Iterator[Guidance]:
     """The guidance that the settings give a scale; `eyes` is asked where there is a gaze."""
 
@@ -89,15 +104,15 @@ def guidance_of(
         return settings.behaviour.views(generators, settings.views)
 
     if settings.identity.scale:
-        yield IdentityGuidance(models.identity, views, **vars(settings.identity))
+        yield IdentityGuidance(identity, views, **vars(settings.identity))
     if settings.parsing.scale:
-        yield ParsingGuidance(models.parser, **vars(settings.parsing))
+        yield ParsingGuidance(parser, **vars(settings.parsing))
     if settings.gaze.scale:
-        yield GazeGuidance(_loaded(models.gaze, "gaze"), eyes(), **vars(settings.gaze))
+        yield GazeGuidance(_loaded(gaze, "gaze"), eyes(), **vars(settings.gaze))
     if settings.pixel.scale:
         yield PixelGuidance(**vars(settings.pixel))
     if settings.lpips.scale:
-        yield LpipsGuidance(_loaded(models.lpips, "lpips"), **vars(settings.lpips))
+        yield LpipsGuidance(_loaded(lpips, "lpips"), **vars(settings.lpips))
 
 
 def edit_target(
@@ -107,16 +122,16 @@ def edit_target(
     guidance: Sequence[Guidance],
     settings: EditSettings,
     *,
-    identity: Tensor | None = None,
+    embedding: Tensor | None = None,
     ranked_by: IdentityEncoder | None = None,
     parser: FaceParser | None = None,
     on_step: Listener = unheard,
 ) -> EditResult:
     """Edit n targets (n,H,W,3) inside their masks (n or 1,H,W), under any guidance.
 
-    `identity` (n,E) is the sources'. Candidates are ranked if there is an encoder to do it. The
-    `parser` finds the face of the edit where the background need not be kept. Of the settings,
-    those of the terms and of the parsed mask have done their work already.
+    `embedding` (n or 1,E) is the sources'. `ranked_by` orders the candidates; the `parser` finds
+    the face of the edit where the background need not be kept. Of the settings, those of the terms
+    and of the parsed mask have done their work already.
     """
     with gradients():
         _require_size(target, model.image_size)
@@ -124,7 +139,7 @@ def edit_target(
         scene = Scene(
             target=to_signed(target, "target").to(model.device),
             mask=to_mask(mask, target).to(model.device),
-            identity=identity,
+            embedding=_one_each(embedding, target, model.device),
             generators=noise.generators,
             candidates=settings.candidates,
         )
@@ -136,7 +151,7 @@ def edit_target(
             [each.bind(scene) for each in guidance],
             settings,
             noise,
-            identity=None if identity is None else scene.repeated(identity),
+            identity=scene.repeated_embedding,
             on_step=heard,
         )
         area = _final_mask(scene, pred_x0, settings, parser).to(target.device)
@@ -218,6 +233,17 @@ def _area(parsing: FaceParsing, settings: EditSettings) -> Tensor:
     return face_mask(parsing, grow=settings.grow, feather=settings.feather)
 
 
+def _one_each(embedding: Tensor | None, target: Tensor, device: torch.device) -> Tensor | None:
+    if embedding is None:
+        return None
+    if len(embedding) not in (1, len(target)):
+        raise ValueError(
+            f"got {len(embedding)} embeddings for {len(target)} targets: "
+            "give one for all of them, or one for each"
+        )
+    return embedding.to(device).expand(len(target), -1)
+
+
 def _seeds(settings: EditSettings, pairs: int) -> range:
     return range(settings.seed, settings.seed + pairs * settings.candidates)
 
@@ -242,10 +268,10 @@ def _final_mask(
 
 
 def _distances(images: Tensor, scene: Scene, encoder: IdentityEncoder | None) -> Tensor:
-    if encoder is None or scene.identity is None:
+    if encoder is None or scene.embedding is None:
         return torch.full((len(images),), torch.nan)
-    edits = to_signed(images, "edit").to(scene.identity.device)
-    return identity_distance(embed_identity(encoder, edits), scene.repeated(scene.identity))
+    edits = to_signed(images, "edit").to(scene.embedding.device)
+    return identity_distance(embed_identity(encoder, edits), scene.repeated(scene.embedding))
 
 
 def _ranked(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -15,6 +16,7 @@ from .files import atomic_write
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 ROUNDING = 1e-4  # what float arithmetic may add to a pixel of [0, 1]
 
 Size = int | tuple[int, int]  # a side, or (height, width)
@@ -90,6 +92,14 @@ def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
     """Pictures in [-1, 1] with ImageNet's mean and deviation taken out."""
     mean, std = (x.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return ((x + 1) / 2 - mean) / std
+
+
+def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """The picture files of a folder, by name."""
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURES)
+    if not files:
+        raise ValueError(f"no pictures in {folder}, expected {', '.join(PICTURES)}: put some there")
+    return files
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3) in [0, 1]

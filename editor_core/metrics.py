@@ -4,15 +4,13 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from .files import atomic_write
 
 
 class Sample(NamedTuple):
@@ -93,8 +91,8 @@ class EditMetrics:
                 writer.writerows((name, t, k, value) for k, value in enumerate(values))
         return text.getvalue()
 
-    def plot(self, path: str | os.PathLike[str]) -> None:
-        """A PNG with one panel a metric: every picture thin, their mean bold."""
+    def plot(self) -> Tensor:  # (H,W,3) in [0,1]
+        """One panel a metric: every picture thin, their mean bold."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -102,8 +100,9 @@ class EditMetrics:
         panels = figure.subplots(max(1, len(self.series)), squeeze=False)[:, 0]
         for panel, (name, samples) in zip(panels, self.series.items(), strict=False):
             _draw(panel, name, samples)
-        with atomic_write(path) as part:
-            FigureCanvasAgg(figure).print_png(part)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return torch.from_numpy(np.array(canvas.buffer_rgba()))[..., :3].float() / 255
 
 
 def _draw(panel, name: str, samples: list[Sample]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,27 +14,38 @@ PAPER, INK = (250, 250, 248), (40, 42, 46)
 
 
 def contact_sheet(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tensor:
-    """Captioned pictures (H,W,3) in [0,1] in a row -> (side + caption, n x side, 3)."""
+    """Captioned pictures (H,W,3) in [0,1] in a row, each `side` high -> (h,w,3)."""
     from PIL import Image, ImageDraw
 
-    width = len(panels) * (side + GAP) + GAP
+    pictures = [_scaled(picture, side) for _, picture in panels]
+    width = sum(picture.width + GAP for picture in pictures) + GAP
     paper = Image.new("RGB", (width, side + CAPTION + 2 * GAP), PAPER)
     pen = ImageDraw.Draw(paper)
-    for index, (caption, picture) in enumerate(panels):
-        left = GAP + index * (side + GAP)
-        paper.paste(_enlarged(picture, side), (left, GAP))
-        pen.text((left + side / 2, side + GAP + CAPTION / 2), caption, fill=INK, anchor="mm")
-    return _tensor(paper)
+    left = GAP
+    for (caption, _), picture in zip(panels, pictures, strict=True):
+        paper.paste(picture, (left, GAP))
+        middle = (left + picture.width / 2, side + GAP + CAPTION / 2)
+        pen.text(middle, caption, fill=INK, anchor="mm")
+        left += picture.width + GAP
+    return torch.from_numpy(np.array(paper)).float() / 255
 
 
-def _enlarged(picture: Tensor, side: int):
+def contact_sheets(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tensor:
+    """One sheet a picture of the batches (B or 1,H,W,3) -> (B,h,w,3)."""
+    counts = {len(pictures) for _, pictures in panels} - {1}
+    if not panels or len(counts) > 1:
+        said = ", ".join(f"{len(pictures)} of {caption}" for caption, pictures in panels) or "none"
+        raise ValueError(f"got pictures {said}: give some, one of a kind or equally many")
+    count = max(counts, default=1)
+    rows = [(caption, pictures.expand(count, -1, -1, -1)) for caption, pictures in panels]
+    return torch.stack(
+        [contact_sheet([(caption, each[k]) for caption, each in rows], side) for k in range(count)]
+    )
+
+
+def _scaled(picture: Tensor, side: int):
     from PIL import Image
 
-    levels = picture.mul(255).round().byte().cpu().numpy()
-    return Image.fromarray(levels).resize((side, side), Image.Resampling.BICUBIC)
-
-
-def _tensor(image) -> Tensor:
-    import numpy as np
-
-    return torch.from_numpy(np.array(image)).float() / 255
+    image = Image.fromarray(picture.mul(255).round().byte().cpu().numpy())
+    width = max(1, round(side * image.width / image.height))
+    return image.resize((width, side), Image.Resampling.BICUBIC)

@@ -31,13 +31,13 @@ def pairs():
 def test_the_weights_are_small_and_say_what_they_are():
     from safetensors import safe_open
 
-    files = sorted(WEIGHTS.glob("*.safetensors"))
+    files = sorted(WEIGHTS.rglob("*.safetensors"))
     assert len(files) == 6
     assert sum(file.stat().st_size for file in files) < 20e6
     for file in files:
         with safe_open(file, "pt") as opened:
             metadata = opened.metadata()
-        assert {"kind", "config", "licence", "seed", "training"} <= set(metadata), file.name
+        assert {"kind", "config", "licence", "seed", "training"} <= set(metadata), file
 
 
 def test_the_demo_writes_every_file_and_keeps_the_background(tmp_path):

@@ -113,15 +113,20 @@ def load_models(folder: StrPath) -> FaceModels:
 
 
 def find_models(folder: StrPath) -> dict[str, Path]:
-    """The model file of each kind in a folder: told by its name, its metadata, or its tensors."""
+    """The model file of each kind in a folder and the folders in it.
+
+    A kind is told by the file's name, its metadata, or its tensors.
+    """
     if not Path(folder).is_dir():
         raise MissingModel(f"no folder {folder}: name the one that has the models")
     found: dict[str, Path] = {}
-    for path in sorted(Path(folder).iterdir()):
+    files = [*Path(folder).glob("*"), *Path(folder).glob("*/*")]
+    for path in sorted(path for path in files if path.is_file()):
         kind = _kind(path)
         if kind in found:
             raise UnsupportedCheckpoint(
-                f"{folder}: expected one {kind} model, got {found[kind].name} and {path.name}: "
+                f"{folder}: expected one {kind} model, got {found[kind].relative_to(folder)} "
+                f"and {path.relative_to(folder)}: "
                 "take one of them away"
             )
         if kind:

@@ -51,7 +51,7 @@ def edit_pair(seed: int, settings: EditSettings, out: Path) -> None:
     parsing = parse_face(models.parser, to_signed(pair.target.image))
     write_pictures(pair, parsing, result, settings, out)
     write_text(out / "metrics.json", result.metrics.to_json())
-    result.metrics.plot(out / "metrics.png")
+    write_png(out / "metrics.png", result.metrics.plot())
     print(f"wrote {out / 'sheet.png'}: identity distance {result.distances[0, 0]:.4f}")
 
 

@@ -111,5 +111,6 @@ def settings_as_json(name: str, settings: EditSettings) -> dict[str, Any]:
 
 def edit_metadata(name: str, settings: EditSettings, models: Path) -> dict[str, str]:
     """What an edited picture says of itself, `models` being the folder of the model files."""
-    hashes = {path.name: sha256(path) for path in find_models(models).values()}
+    files = find_models(models).values()
+    hashes = {path.relative_to(models).as_posix(): sha256(path) for path in files}
     return picture_metadata(settings_as_json(name, settings), hashes)

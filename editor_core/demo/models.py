@@ -14,6 +14,11 @@ from .judge import Judge, JudgeConfig
 WEIGHTS = Path(__file__).parent / "weights"
 
 
+def file_of(kind: str) -> Path:
+    """Laid out as ComfyUI's model folders are, one folder a kind."""
+    return WEIGHTS / kind / "demo.safetensors"
+
+
 def load_demo_models() -> FaceModels:
     """The five models that edit."""
     return load_models(WEIGHTS)
@@ -22,16 +27,16 @@ def load_demo_models() -> FaceModels:
 def load_examiners() -> Examiners:
     """The networks that measure edits."""
     return Examiners(
-        load_parser(WEIGHTS / "parser.safetensors"),
-        load_gaze(WEIGHTS / "gaze.safetensors"),
-        load_lpips(WEIGHTS / "lpips.safetensors"),
+        load_parser(file_of("parser")),
+        load_gaze(file_of("gaze")),
+        load_lpips(file_of("lpips")),
         load_judge(),
     )
 
 
 def load_judge() -> IdentityEncoder:
     """The encoder that only measures."""
-    checkpoint = read_checkpoint(WEIGHTS / "judge.safetensors")
+    checkpoint = read_checkpoint(file_of("judge"))
     config = JudgeConfig(**checkpoint.config)
     judge = Judge(config)
     judge.load_state_dict(checkpoint.tensors)

@@ -126,7 +126,8 @@ def train(work: Path, weights: Path, seed: int = 0, kinds: Collection[str] = ())
                 "seed": str(seed),
                 "training": f"python -m editor_core train {stage.kind} --seed {seed}",
             }
-            path = weights / f"{stage.kind}.safetensors"
+            path = weights / stage.kind / "demo.safetensors"
+            path.parent.mkdir(exist_ok=True)
             save_model(path, network, stage.kind, stage.config, origin)
 
 

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .eyes import EyeBoxes, EyeCrops, crop_eyes
+
+ARROW = 3.0  # eye boxes' widths that a gaze to the very side would reach
+ARROW_COLOUR = (30, 220, 90)
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,25 @@ def estimate_gaze(estimator: GazeEstimator, image: Tensor, boxes: EyeBoxes) -> G
     left, right = estimator.estimate(crop_eyes(image, boxes))
     pitch, yaw = ((left + right) / 2).unbind(1)
     return Gaze(pitch, -yaw)
+
+
+def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze) -> Tensor:  # (B,H,W,3) in [0, 1]
+    """The pictures with an arrow from each eye, as long as the gaze is turned."""
+    turned = torch.stack([gaze.pitch.cos() * gaze.yaw.sin(), -gaze.pitch.sin()], 1)  # x, y
+    eyes = torch.stack([boxes.left, boxes.right], 1).tolist()
+    painted = [_arrows(*each) for each in zip(image, eyes, turned.tolist(), strict=True)]
+    return torch.stack(painted)
+
+
+def _arrows(picture: Tensor, eyes: list[list[int]], turned: list[float]) -> Tensor:
+    from PIL import Image, ImageDraw
+
+    canvas = Image.fromarray(picture.mul(255).round().byte().cpu().numpy())
+    pen = ImageDraw.Draw(canvas)
+    for x0, y0, x1, y1 in eyes:
+        middle, reach = ((x0 + x1) / 2, (y0 + y1) / 2), ARROW * (x1 - x0)
+        tip = (middle[0] + reach * turned[0], middle[1] + reach * turned[1])
+        width = max(1, (x1 - x0) // 16)
+        pen.line([middle, tip], fill=ARROW_COLOUR, width=width)
+        pen.ellipse([tip[0] - width, tip[1] - width, tip[0] + width, tip[1] + width], ARROW_COLOUR)
+    return torch.from_numpy(np.array(canvas)).float() / 255

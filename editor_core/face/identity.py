@@ -34,6 +34,11 @@ def embed_identity(encoder: IdentityEncoder, image: Tensor) -> Tensor:  # (B,3,H
     return encoder.embed(image)
 
 
+def average_identity(embeddings: Tensor) -> Tensor:  # (B,E) -> (1,E)
+    """One person's identity from several pictures: their mean direction, of unit length."""
+    return F.normalize(embeddings.mean(0, keepdim=True), dim=1)
+
+
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:  # (...,E), (...,E) -> (...)
     """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2."""
     return 1 - (a * b).sum(-1)

@@ -49,6 +49,8 @@ FACE_PARTS = (
 )
 """The parts that a swap replaces."""
 
+FACE = "face"  # the name of all of these
+
 COLOURS = (
     (38, 42, 51),
     (236, 188, 160),
@@ -146,6 +148,24 @@ def require_face(parsing: FaceParsing, name: str = "picture") -> None:
         raise ValueError(
             f"{name} {row} shows no face, expected an aligned face crop: crop it, or give a mask"
         )
+
+
+def parts_named(names: str) -> tuple[FacePart, ...]:
+    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces."""
+    parts: list[FacePart] = []
+    for name in filter(None, (word.strip() for word in names.split(","))):
+        parts += FACE_PARTS if name.lower() == FACE else [_part_named(name)]
+    if not parts:
+        raise ValueError("no parts are named: name some, for instance face, or l_eye, r_eye")
+    return tuple(dict.fromkeys(parts))
+
+
+def _part_named(name: str) -> FacePart:
+    try:
+        return FacePart[name.upper()]
+    except KeyError:
+        known = ", ".join(part.name.lower() for part in FacePart)
+        raise ValueError(f'there is no part "{name}", expected {FACE}, {known}') from None
 
 
 def paint_parsing(labels: Tensor) -> Tensor:  # (B,H,W) -> (B,H,W,3) in [0, 1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Generator, Tensor
 
@@ -36,7 +36,7 @@ class Scene:
 
     target: Tensor  # (n,3,H,W) in [-1,1]
     mask: Tensor  # (n,1,H,W), 1 where the edit is free
-    identity: Tensor | None  # (n,E) embeddings of the sources
+    embedding: Tensor | None  # (n,E) of the sources
     generators: Sequence[Generator]  # one for each of the n x candidates pictures
     candidates: int = 1
 
@@ -44,9 +44,16 @@ class Scene:
         """One row a target as one row a candidate."""
         return rows.repeat_interleave(self.candidates, 0)
 
+    @property
+    def repeated_embedding(self) -> Tensor | None:  # (n x candidates,E)
+        """The embedding of each candidate's source."""
+        return None if self.embedding is None else self.repeated(self.embedding)
+
 
 class Guidance(Protocol):
-    """A term to be."""
+    """A term to be, under the term's name."""
+
+    name: ClassVar[str]
 
     def bind(self, scene: Scene) -> GuidanceTerm:
         """The term, holding what it asks of each picture of the scene."""
@@ -67,14 +74,15 @@ class _Pull:
 class IdentityGuidance(_Pull):
     """Towards the source's identity, seen from random views."""
 
+    name: ClassVar[str] = IdentityTerm.name
     encoder: IdentityEncoder
     views: MakeViews = RandomViews
 
     def bind(self, scene: Scene) -> IdentityTerm:
         """Asks for the identity that the scene's sources have."""
-        if scene.identity is None:
-            raise ValueError("identity guidance needs an identity, got none: embed the source")
-        embedding, mask = scene.repeated(scene.identity), scene.repeated(scene.mask)
+        embedding, mask = scene.repeated_embedding, scene.repeated(scene.mask)
+        if embedding is None:
+            raise ValueError("identity guidance needs an embedding, got none: embed the source")
         return IdentityTerm(
             self.encoder, embedding, mask, self.views(scene.generators), **self.pull
         )
@@ -84,6 +92,7 @@ class IdentityGuidance(_Pull):
 class ParsingGuidance(_Pull):
     """Towards the target's own parts."""
 
+    name: ClassVar[str] = ParsingTerm.name
     parser: FaceParser
 
     def bind(self, scene: Scene) -> ParsingTerm:
@@ -96,6 +105,7 @@ class ParsingGuidance(_Pull):
 class GazeGuidance(_Pull):
     """Towards the target's gaze; `boxes` are of its eyes, one row a target."""
 
+    name: ClassVar[str] = GazeTerm.name
     estimator: GazeEstimator
     boxes: EyeBoxes
 
@@ -114,6 +124,7 @@ class GazeGuidance(_Pull):
 class LpipsGuidance(_Pull):
     """Towards the target outside the mask, as LPIPS sees it."""
 
+    name: ClassVar[str] = LpipsTerm.name
     lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) in [-1,1] -> (B,)
 
     def bind(self, scene: Scene) -> LpipsTerm:
@@ -125,6 +136,8 @@ class LpipsGuidance(_Pull):
 @dataclass(frozen=True)
 class PixelGuidance(_Pull):
     """Towards the target, pixel by pixel."""
+
+    name: ClassVar[str] = PixelTerm.name
 
     def bind(self, scene: Scene) -> PixelTerm:
         """Asks for the targets' colours."""

@@ -1,0 +1,326 @@
+"""What is seen in a face, each answer also as a picture or as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import folder_paths
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..editor_core.checkpoints.embeddings import load_embedding, save_embedding
+from ..editor_core.face.eyes import (
+    EyeBoxes,
+    crop_eyes,
+    find_eyes_in_landmarks,
+    find_eyes_in_parsing,
+)
+from ..editor_core.face.gaze import Gaze, estimate_gaze, paint_gaze
+from ..editor_core.face.identity import average_identity, embed_identity, identity_distance
+from ..editor_core.face.parsing import (
+    FaceParsing,
+    face_mask,
+    paint_parsing,
+    parse_face,
+    parts_named,
+)
+from . import host, sockets
+
+CATEGORY = "face editing/analysis"
+MESH_EYE_CORNERS = [33, 133, 362, 263]  # of MediaPipe's 478 points, left to right in the picture
+
+
+class ParseFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "ParseFace",
+            display_name="Parse Face",
+            category=CATEGORY,
+            description="Names the part of the face at every pixel, CelebAMask-HQ's 19 classes.",
+            search_aliases=["face segmentation", "bisenet", "celebamask"],
+            inputs=[
+                sockets.ParserModel.Input("parser", tooltip="From Load Face Parser."),
+                io.Image.Input("image", tooltip="Faces of any size, upright and close."),
+            ],
+            outputs=[
+                sockets.Parsing.Output(display_name="parsing"),
+                io.Image.Output(display_name="preview", tooltip="One colour a part."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, parser: host.Hosted, image: Tensor) -> io.NodeOutput:
+        with host.on_device(parser):
+            seen = parse_face(parser.model, host.signed(image))
+        parsing = FaceParsing(host.handed_back(seen.logits))
+        return io.NodeOutput(parsing, paint_parsing(parsing.labels))
+
+
+class FaceMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "FaceMask",
+            display_name="Face Mask",
+            category=CATEGORY,
+            description="Turns named parts of a parsed face into a mask.",
+            search_aliases=["face parts mask", "parsing to mask"],
+            inputs=[
+                sockets.Parsing.Input("parsing", tooltip="From Parse Face."),
+                io.String.Input(
+                    "parts",
+                    default="face",
+                    tooltip="Parts to include, separated by commas: skin, l_brow, r_brow, l_eye, "
+                    "r_eye, eye_g, l_ear, r_ear, ear_r, nose, mouth, u_lip, l_lip, neck, neck_l, "
+                    "cloth, hair, hat, background; or face for the nine that a swap replaces.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=0,
+                    max=256,
+                    tooltip="Pixels by which the mask grows outwards.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=0.0,
+                    min=0.0,
+                    max=128.0,
+                    step=0.5,
+                    tooltip="Pixels (sigma) by which its edge is blurred; more blends more softly.",
+                ),
+            ],
+            outputs=[io.Mask.Output(display_name="mask")],
+        )
+
+    @classmethod
+    def execute(cls, parsing: FaceParsing, parts: str, grow: int, feather: float) -> io.NodeOutput:
+        mask = face_mask(parsing, parts_named(parts), grow, feather)
+        return io.NodeOutput(host.handed_back(mask[:, 0]))
+
+
+class CropEyes(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "CropEyes",
+            display_name="Crop Eyes",
+            category=CATEGORY,
+            description="Finds both eyes, from a parsing or from landmarks, and cuts them out.",
+            search_aliases=["eye boxes", "find eyes"],
+            inputs=[
+                io.Image.Input("image", tooltip="The faces."),
+                sockets.Parsing.Input(
+                    "parsing", optional=True, tooltip="Of the same pictures; or give landmarks."
+                ),
+                sockets.Landmarks.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="Of the same pictures, from core's face landmark nodes; they go before "
+                    "the parsing, and the first face of each picture counts.",
+                ),
+            ],
+            outputs=[
+                sockets.Eyes.Output(display_name="eyes"),
+                io.Image.Output(display_name="left", tooltip="The eye on the picture's left."),
+                io.Image.Output(display_name="right", tooltip="The eye on the picture's right."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        parsing: FaceParsing | None = None,
+        face_landmarks: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        boxes = find_eyes(image, parsing, face_landmarks)
+        crops = crop_eyes(host.signed(image), boxes)
+        shown = (host.handed_back(eye.movedim(1, -1)) for eye in (crops.left, crops.right))
+        return io.NodeOutput(boxes, *(eye.expand(-1, -1, -1, 3) for eye in shown))
+
+
+def find_eyes(
+    image: Tensor, parsing: FaceParsing | None, landmarks: dict[str, Any] | None
+) -> EyeBoxes:
+    """Boxes of the eyes, from the landmarks if there are any."""
+    if landmarks is not None:
+        return find_eyes_in_landmarks(eye_corners(landmarks), tuple(image.shape[1:3]))
+    if parsing is None:
+        raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
+    return find_eyes_in_parsing(parsing)
+
+
+def eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
+    """The corners of both eyes of the first face in each picture."""
+    for index, faces in enumerate(landmarks["frames"]):
+        if not faces:
+            raise ValueError(f"picture {index} has no landmarks: choose another, or give a parsing")
+    points = [faces[0]["landmarks_xy"][MESH_EYE_CORNERS] for faces in landmarks["frames"]]
+    return torch.stack([torch.as_tensor(each, dtype=torch.float32) for each in points])
+
+
+class EstimateGaze(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "EstimateGaze",
+            display_name="Estimate Gaze",
+            category=CATEGORY,
+            description="Reads where the eyes look, in degrees, and draws it as arrows.",
+            search_aliases=["gaze direction", "eye contact"],
+            inputs=[
+                sockets.GazeModel.Input("gaze_model", tooltip="From Load Gaze Model."),
+                io.Image.Input("image", tooltip="The faces."),
+                sockets.Eyes.Input("eyes", tooltip="Of the same pictures, from Crop Eyes."),
+            ],
+            outputs=[
+                io.String.Output(display_name="text", tooltip="One line a picture."),
+                io.Image.Output(display_name="arrows", tooltip="The gaze, drawn on the faces."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, gaze_model: host.Hosted, image: Tensor, eyes: EyeBoxes) -> io.NodeOutput:
+        with host.on_device(gaze_model):
+            gaze = estimate_gaze(gaze_model.model, host.signed(image), eyes)
+        text = "\n".join(gaze_lines(gaze))
+        return io.NodeOutput(text, host.handed_back(paint_gaze(image.float().cpu(), eyes, gaze)))
+
+
+def gaze_lines(gaze: Gaze) -> list[str]:
+    """The gaze of every picture in words."""
+    degrees = torch.rad2deg(torch.stack([gaze.pitch, gaze.yaw], 1)).tolist()
+    return [f"{k}: {pitch:+.1f} up, {yaw:+.1f} right" for k, (pitch, yaw) in enumerate(degrees)]
+
+
+class EmbedIdentity(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "EmbedIdentity",
+            display_name="Embed Identity",
+            category=CATEGORY,
+            description="Says whose face it is, as numbers that guidance and distances use.",
+            search_aliases=["face embedding", "arcface", "source face"],
+            inputs=[
+                sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
+                io.Image.Input("image", tooltip="Aligned crops of the source's face, of any size."),
+                io.Boolean.Input(
+                    "average",
+                    default=True,
+                    tooltip="On: all pictures show one person and are averaged. Off: every "
+                    "picture is a person of its own, for the target of the same place.",
+                ),
+            ],
+            outputs=[sockets.Embedding.Output(display_name="embedding")],
+        )
+
+    @classmethod
+    def execute(cls, identity_model: host.Hosted, image: Tensor, average: bool) -> io.NodeOutput:
+        with host.on_device(identity_model):
+            embedding = embed_identity(identity_model.model, host.signed(image))
+        embedding = average_identity(embedding) if average else embedding
+        return io.NodeOutput(host.handed_back(embedding))
+
+
+class IdentityDistance(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "IdentityDistance",
+            display_name="Identity Distance",
+            category=CATEGORY,
+            description="How far faces are from an identity: 0 is the same, about 1 a stranger.",
+            search_aliases=["face similarity", "compare faces"],
+            inputs=[
+                sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
+                io.Image.Input("image", tooltip="The faces to measure."),
+                sockets.Embedding.Input("embedding", tooltip="One for all pictures, or one each."),
+            ],
+            outputs=[
+                io.Float.Output(display_name="distance", tooltip="The mean over the pictures."),
+                io.String.Output(display_name="text", tooltip="One line a picture."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, identity_model: host.Hosted, image: Tensor, embedding: Tensor
+    ) -> io.NodeOutput:
+        with host.on_device(identity_model):
+            seen = embed_identity(identity_model.model, host.signed(image))
+        distances = identity_distance(seen, embedding.to(seen)).tolist()
+        text = "\n".join(f"{k}: {distance:.4f}" for k, distance in enumerate(distances))
+        return io.NodeOutput(sum(distances) / len(distances), text)
+
+
+class SaveIdentityEmbedding(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "SaveIdentityEmbedding",
+            display_name="Save Identity Embedding",
+            category=CATEGORY,
+            description="Writes an identity to output/embeddings, where Load Identity Embedding "
+            "lists it.",
+            search_aliases=["save face"],
+            is_output_node=True,
+            inputs=[
+                sockets.Embedding.Input("embedding", tooltip="From Embed Identity."),
+                io.String.Input(
+                    "filename_prefix", default="identity", tooltip="Begins the file's name."
+                ),
+            ],
+            outputs=[io.String.Output(display_name="path")],
+        )
+
+    @classmethod
+    def execute(cls, embedding: Tensor, filename_prefix: str) -> io.NodeOutput:
+        path = host.output_path(f"embeddings/{filename_prefix}", "safetensors")
+        save_embedding(path, embedding)
+        return io.NodeOutput(str(path))
+
+
+class LoadIdentityEmbedding(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadIdentityEmbedding",
+            display_name="Load Identity Embedding",
+            category=CATEGORY,
+            description="Reads an identity that Save Identity Embedding wrote.",
+            search_aliases=["load face"],
+            inputs=[
+                io.Combo.Input(
+                    "embedding_name",
+                    options=folder_paths.get_filename_list(host.EMBEDDINGS),
+                    tooltip="A file in output/embeddings or models/face_edit/embeddings. It fits "
+                    "the identity model that made it.",
+                )
+            ],
+            outputs=[sockets.Embedding.Output(display_name="embedding")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, embedding_name: str) -> Any:
+        """Read again when the file changes."""
+        return host.fingerprint(host.embedding_path(embedding_name))
+
+    @classmethod
+    def execute(cls, embedding_name: str) -> io.NodeOutput:
+        return io.NodeOutput(load_embedding(host.embedding_path(embedding_name)))
+
+
+NODES = [
+    ParseFace,
+    FaceMask,
+    CropEyes,
+    EstimateGaze,
+    EmbedIdentity,
+    IdentityDistance,
+    SaveIdentityEmbedding,
+    LoadIdentityEmbedding,
+]

@@ -1,0 +1,167 @@
+"""The sampler: noises the target, and draws it anew under guidance."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..editor_core.editing import edit_target
+from ..editor_core.face.identity import IdentityEncoder
+from ..editor_core.face.parsing import FaceParser
+from ..editor_core.guidance import chain
+from ..editor_core.settings import EditSettings
+from . import host, sockets
+from .guidance import Chain
+
+
+class GuidedFaceSampler(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "GuidedFaceSampler",
+            display_name="Guided Face Sampler",
+            category="face editing/sampling",
+            description="Edits the target inside the mask: noises it, then draws it anew, guided "
+            "by the chain. Outside the mask the result equals the target bit for bit.",
+            search_aliases=["face swap", "diffface", "blended diffusion", "ksampler face"],
+            inputs=[
+                sockets.DiffusionModel.Input("model", tooltip="From Load Face Diffusion Model."),
+                io.Image.Input(
+                    "target",
+                    tooltip="Aligned face crops of the model's own size, one edit each.",
+                ),
+                io.Mask.Input(
+                    "mask", tooltip="White where the target may change; one, or one a target."
+                ),
+                sockets.Embedding.Input(
+                    "embedding",
+                    optional=True,
+                    tooltip="Whose face it becomes, from Embed Identity; one, or one a target. A "
+                    "model or guidance that knows identities needs it.",
+                ),
+                sockets.Guidance.Input(
+                    "guidance", optional=True, tooltip="The chain of terms; none draws freely."
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Of the first edit; the next candidate or target has the next.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=100,
+                    min=1,
+                    max=1000,
+                    tooltip="Steps of the whole schedule, of which skip are left out. More is "
+                    "finer and slower.",
+                ),
+                io.Int.Input(
+                    "skip",
+                    default=25,
+                    min=0,
+                    max=999,
+                    tooltip="The noisiest steps left out: more keeps more of the target.",
+                ),
+                io.Combo.Input(
+                    "sampler",
+                    options=["ddpm", "ddim"],
+                    default="ddpm",
+                    tooltip="ddpm adds noise at every step; ddim does with fewer steps.",
+                ),
+                io.Float.Input(
+                    "eta",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Noise of ddim: 0 none, 1 as much as ddpm.",
+                ),
+                io.Int.Input(
+                    "candidates",
+                    default=4,
+                    min=1,
+                    max=64,
+                    tooltip="Edits of each target, made at once and ranked by identity distance.",
+                ),
+                io.Float.Input(
+                    "ramp_end",
+                    default=0.7,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="When the whole mask is free: it opens slowly until here, 0 being "
+                    "pure noise and 1 the finished picture. Later blends more softly.",
+                ),
+                io.Boolean.Input(
+                    "keep_background",
+                    default=True,
+                    tooltip="Off: the final mask is the face of the edit itself, as the parser of "
+                    "Parsing Guidance sees it.",
+                ),
+                io.Boolean.Input(
+                    "clip_denoised",
+                    default=False,
+                    tooltip="Hold each prediction within the range of pictures; steadier where "
+                    "steps are few.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="candidates", tooltip="All edits, target by target, best first."
+                ),
+                io.Image.Output(display_name="best", tooltip="The best edit of each target."),
+                sockets.Metrics.Output(display_name="metrics", tooltip="Every term at every step."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: host.Hosted,
+        target: Tensor,
+        mask: Tensor,
+        embedding: Tensor | None = None,
+        guidance: Chain | None = None,
+        **numbers: int | float | str | bool,
+    ) -> io.NodeOutput:
+        links = guidance or ()
+        hosted = [model, *(link.hosted for link in links if link.hosted)]
+        settings = settings_of(**numbers)
+        pixels = settings.candidates * target.shape[:3].numel()
+        with host.on_device(*hosted, pixels=pixels):
+            result = edit_target(
+                model.model,
+                target.float(),
+                mask.float(),
+                [link.guidance for link in links],
+                settings,
+                embedding=embedding,
+                ranked_by=encoder_in(links),
+                parser=parser_in(links),
+                on_step=host.Progress(),
+            )
+        images = host.handed_back(result.images)
+        return io.NodeOutput(images.flatten(0, 1), images[:, 0], result.metrics)
+
+
+def settings_of(steps: int, **numbers) -> EditSettings:
+    """The sampler's own settings; those of the terms are in the chain."""
+    return EditSettings(respacing=str(steps), **numbers)
+
+
+def encoder_in(links: Chain) -> IdentityEncoder | None:
+    """The encoder of the first identity guidance, which also ranks."""
+    pulls = (link.guidance for link in links)
+    return next((p.encoder for p in pulls if isinstance(p, chain.IdentityGuidance)), None)
+
+
+def parser_in(links: Chain) -> FaceParser | None:
+    """The parser of the first parsing guidance."""
+    pulls = (link.guidance for link in links)
+    return next((p.parser for p in pulls if isinstance(p, chain.ParsingGuidance)), None)
+
+
+NODES = [GuidedFaceSampler]

@@ -1,0 +1,171 @@
+"""What only ComfyUI knows: folders, memory, the progress bar, and what changed between versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import comfy.model_management as memory
+import comfy.utils
+import folder_paths
+from comfy.model_patcher import ModelPatcher
+from comfy_api.latest import io
+from PIL import Image
+from torch import Tensor, nn
+
+from ..editor_core.autograd import gradients
+from ..editor_core.diffusion.sampling import Step
+from ..editor_core.images import to_signed, to_unit
+
+Choice = TypeVar("Choice")
+Model = TypeVar("Model")
+
+ROOT = "face_edit"  # under ComfyUI's models folder
+FOLDERS = {  # by the editor's word for what a model does
+    "diffusion": "diffusion",
+    "identity": "identity",
+    "parser": "parsing",
+    "gaze": "gaze",
+    "lpips": "lpips",
+}
+EXTENSIONS = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar"}
+DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
+EMBEDDINGS = f"{ROOT}_embeddings"
+PREVIEW_SIDE = 512  # pixels, at most
+STEP_BYTES = 80_000  # a pixel of a guided step: an estimate, so that ComfyUI makes room
+
+
+# The graph's vocabulary
+
+
+def schema(node: str, **fields: Any) -> io.Schema:
+    """A schema without the fields that this version of ComfyUI does not know."""
+    known = {field.name for field in dataclasses.fields(io.Schema)}
+    named = {"node_id": f"FaceEdit_{node}", **fields}
+    return io.Schema(**{name: value for name, value in named.items() if name in known})
+
+
+def chosen(name: str, choice: str, options: Mapping[str, Choice]) -> Choice:
+    """What a combo stands for; old versions of ComfyUI do not check its value."""
+    if choice not in options:
+        raise ValueError(f'{name} is "{choice}", expected one of: {", ".join(options)}')
+    return options[choice]
+
+
+# Folders
+
+
+def register_folders() -> None:
+    """Tell ComfyUI where the models lie: its own folder, then the demo's weights."""
+    for kind, folder in FOLDERS.items():
+        _register(category(kind), Path(folder_paths.models_dir, ROOT, folder))
+        _register(category(kind), DEMO_WEIGHTS / kind)
+    _register(EMBEDDINGS, Path(folder_paths.models_dir, ROOT, "embeddings"))
+    _register(EMBEDDINGS, Path(folder_paths.get_output_directory(), "embeddings"))
+
+
+def _register(name: str, path: Path) -> None:
+    folder_paths.add_model_folder_path(name, str(path))
+    folder_paths.folder_names_and_paths[name][1].update(EXTENSIONS)
+
+
+def category(kind: str) -> str:
+    """The name of a kind's folders in `extra_model_paths.yaml`."""
+    return f"{ROOT}_{FOLDERS[kind]}"
+
+
+def embedding_path(name: str) -> str:
+    """Where a saved embedding of that name lies."""
+    return folder_paths.get_full_path_or_raise(EMBEDDINGS, name)
+
+
+def output_path(prefix: str, extension: str) -> Path:
+    """The next free file in ComfyUI's output folder whose name begins so."""
+    folder, name, counter, *_ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory()
+    )
+    return Path(folder, f"{name}_{counter:05}_.{extension}")
+
+
+def input_folder(name: str) -> Path:
+    """A folder inside ComfyUI's input folder, and nowhere else."""
+    root = Path(folder_paths.get_input_directory()).resolve()
+    folder = (root / name).resolve()
+    if not folder.is_relative_to(root) or not folder.is_dir():
+        raise ValueError(f'"{name}" is no folder in {root}: put the pictures there')
+    return folder
+
+
+def fingerprint(path: str | os.PathLike[str]) -> tuple[str, int, int]:
+    """What changes when a file does."""
+    about = os.stat(path)
+    return str(path), about.st_mtime_ns, about.st_size
+
+
+# Memory
+
+
+@dataclass(frozen=True)
+class Hosted(Generic[Model]):
+    """A model of the editor whose network ComfyUI moves between its devices."""
+
+    model: Model
+    patcher: ModelPatcher
+
+    @classmethod
+    def of(cls, model: Model, network: nn.Module) -> Hosted[Model]:
+        """Hand a network to ComfyUI's memory management."""
+        device, shelf = memory.get_torch_device(), memory.unet_offload_device()
+        return cls(model, ModelPatcher(network, load_device=device, offload_device=shelf))
+
+
+@contextmanager
+def on_device(*hosted: Hosted, pixels: int = 0) -> Iterator[None]:
+    """Bring models to the device, with room for a guided step of so many pixels.
+
+    Inside, gradients work: ComfyUI runs nodes in inference mode, where nothing loaded or computed
+    could be differentiated.
+    """
+    with gradients():
+        memory.load_models_gpu(
+            [each.patcher for each in hosted],
+            memory_required=pixels * STEP_BYTES,
+            force_full_load=True,
+        )
+        yield
+
+
+def signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
+    """A picture on the device, as the editor sees it."""
+    return to_signed(image.float(), name).to(memory.get_torch_device())
+
+
+def handed_back(result: Tensor) -> Tensor:
+    """A result where ComfyUI keeps what goes from node to node."""
+    return result.detach().to(memory.intermediate_device())
+
+
+# Progress
+
+
+class Progress:
+    """A listener of the sampler: moves the node's bar, shows pred_x0, and stops when told to."""
+
+    def __init__(self) -> None:
+        self.bar = comfy.utils.ProgressBar(1)
+
+    def __call__(self, step: Step) -> None:
+        memory.throw_exception_if_processing_interrupted()
+        picture = ("JPEG", preview(step.pred_x0), PREVIEW_SIDE)
+        self.bar.update_absolute(step.index + 1, step.total, picture)
+
+
+def preview(pred_x0: Tensor) -> Image.Image:  # (B,3,H,W) in [-1,1]
+    """The first picture of the batch."""
+    pixels = to_unit(pred_x0[:1].float())[0].mul(255).round().byte().cpu().numpy()
+    return Image.fromarray(pixels)

@@ -1,0 +1,206 @@
+"""Model files as sockets: loaded once, held by ComfyUI's memory, read anew if changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
+
+import comfy.model_management as memory
+import folder_paths
+import torch
+from comfy_api.latest import io
+from torch import nn
+
+from ..editor_core.autograd import gradients
+from ..editor_core.checkpoints.known_files import MissingModel, describe
+from ..editor_core.checkpoints.loading import (
+    load_diffusion,
+    load_gaze,
+    load_identity,
+    load_lpips,
+    load_parser,
+)
+from . import host, sockets
+
+CATEGORY = "face editing/loaders"
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_in_use: WeakValueDictionary[tuple[Any, ...], host.Hosted[Any]] = WeakValueDictionary()
+"""By file and precision: two nodes that name one file share one model."""
+
+
+def load_shared(
+    path: str, read: Callable[[str], Any], dtype: torch.dtype = torch.float32
+) -> host.Hosted[Any]:
+    """The model of a file, which is read only if nobody holds it yet."""
+    key = (*host.fingerprint(path), dtype)
+    hosted = _in_use.get(key)
+    if hosted is None:
+        with gradients():
+            model = read(path)
+            network: nn.Module = getattr(model, "network", model)
+            hosted = _in_use[key] = host.Hosted.of(model, network.to(dtype))
+    return hosted
+
+
+def model_path(kind: str, model_name: str) -> str:
+    """Where a model of that name lies."""
+    path = folder_paths.get_full_path(host.category(kind), model_name)
+    if path is None:
+        raise MissingModel(
+            f"no {kind} model {model_name} in models/face_edit/{host.FOLDERS[kind]}: put it there; "
+            f"{describe(os.path.basename(model_name))}"
+        )
+    return path
+
+
+class _Loader(io.ComfyNode):
+    """What the loaders share; each says its kind of model and how it is read."""
+
+    kind: ClassVar[str]
+    read: ClassVar[Callable[[str], Any]]
+
+    @classmethod
+    def choice(cls) -> Any:
+        """The input that names the file."""
+        return io.Combo.Input(
+            "model_name",
+            options=folder_paths.get_filename_list(host.category(cls.kind)),
+            tooltip=f"A file in models/face_edit/{host.FOLDERS[cls.kind]}; demo.safetensors comes "
+            "with the pack. Nothing in a file is ever executed.",
+        )
+
+    @classmethod
+    def validate_inputs(cls, model_name: str | None = None) -> bool | str:
+        """Say where the file was looked for, before anything runs."""
+        try:
+            return model_name is None or bool(model_path(cls.kind, model_name))
+        except MissingModel as error:
+            return str(error)
+
+    @classmethod
+    def fingerprint_inputs(cls, model_name: str, **others: Any) -> Any:
+        """Read again when the file changes."""
+        return host.fingerprint(model_path(cls.kind, model_name))
+
+    @classmethod
+    def execute(cls, model_name: str) -> io.NodeOutput:
+        return io.NodeOutput(load_shared(model_path(cls.kind, model_name), cls.read))
+
+
+class LoadFaceDiffusionModel(_Loader):
+    kind = "diffusion"
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadFaceDiffusionModel",
+            display_name="Load Face Diffusion Model",
+            category=CATEGORY,
+            description="The U-Net that draws the edit (ADM), conditioned on identity or not.",
+            search_aliases=["diffface", "guided diffusion", "adm", "face swap model"],
+            inputs=[
+                cls.choice(),
+                io.Combo.Input(
+                    "precision",
+                    options=["auto", *PRECISIONS],
+                    default="auto",
+                    tooltip="Of the U-Net. Half precision takes half the memory; fp16 may lose "
+                    "faint gradients, bf16 does not. auto: bf16 where the device is good at it.",
+                ),
+            ],
+            outputs=[sockets.DiffusionModel.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model_name: str, precision: str) -> io.NodeOutput:
+        path = model_path(cls.kind, model_name)
+        return io.NodeOutput(load_shared(path, load_diffusion, dtype_of(precision)))
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """What a precision means on this machine."""
+    if precision == "auto":
+        half = memory.should_use_bf16(memory.get_torch_device())
+        return torch.bfloat16 if half else torch.float32
+    return host.chosen("precision", precision, PRECISIONS)
+
+
+class LoadIdentityModel(_Loader):
+    kind = "identity"
+    read = staticmethod(load_identity)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadIdentityModel",
+            display_name="Load Identity Model",
+            category=CATEGORY,
+            description="The network that tells whose face it is (ArcFace).",
+            search_aliases=["arcface", "face embedding model"],
+            inputs=[cls.choice()],
+            outputs=[sockets.IdentityModel.Output(display_name="identity_model")],
+        )
+
+
+class LoadFaceParser(_Loader):
+    kind = "parser"
+    read = staticmethod(load_parser)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadFaceParser",
+            display_name="Load Face Parser",
+            category=CATEGORY,
+            description="The network that names the parts of a face (BiSeNet, CelebAMask-HQ).",
+            search_aliases=["bisenet", "face segmentation model"],
+            inputs=[cls.choice()],
+            outputs=[sockets.ParserModel.Output(display_name="parser")],
+        )
+
+
+class LoadGazeModel(_Loader):
+    kind = "gaze"
+    read = staticmethod(load_gaze)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadGazeModel",
+            display_name="Load Gaze Model",
+            category=CATEGORY,
+            description="The network that reads where eyes look (EyeNet).",
+            search_aliases=["eyenet", "gaze estimator"],
+            inputs=[cls.choice()],
+            outputs=[sockets.GazeModel.Output(display_name="gaze_model")],
+        )
+
+
+class LoadLpipsModel(_Loader):
+    kind = "lpips"
+    read = staticmethod(load_lpips)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadLpipsModel",
+            display_name="Load LPIPS Model",
+            category=CATEGORY,
+            description="The backbone of the perceptual distance LPIPS: VGG-16, AlexNet or "
+            "SqueezeNet as torchvision publishes them.",
+            search_aliases=["perceptual loss", "vgg"],
+            inputs=[cls.choice()],
+            outputs=[sockets.LpipsModel.Output(display_name="lpips_model")],
+        )
+
+
+NODES = [
+    LoadFaceDiffusionModel,
+    LoadIdentityModel,
+    LoadFaceParser,
+    LoadGazeModel,
+    LoadLpipsModel,
+]

@@ -1,0 +1,239 @@
+"""What an edit leaves behind: plots, files, sheets; and pictures to try it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..editor_core.face.parsing import FaceParsing, paint_parsing
+from ..editor_core.files import write_text
+from ..editor_core.images import picture_files, read_image
+from ..editor_core.metrics import EditMetrics
+from ..editor_core.sheet import contact_sheets
+from . import host, sockets
+
+CATEGORY = "face editing/report"
+FORMATS = {"json": EditMetrics.to_json, "csv": EditMetrics.to_csv}
+DEMO_SIZE = 64  # pixels, what the bundled models edit
+
+
+class MetricsPlot(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "MetricsPlot",
+            display_name="Metrics Plot",
+            category=CATEGORY,
+            description="Draws every term over the steps: each candidate thin, their mean bold.",
+            search_aliases=["loss curve"],
+            inputs=[sockets.Metrics.Input("metrics", tooltip="From Guided Face Sampler.")],
+            outputs=[io.Image.Output(display_name="plot")],
+        )
+
+    @classmethod
+    def execute(cls, metrics: EditMetrics) -> io.NodeOutput:
+        return io.NodeOutput(metrics.plot()[None])
+
+
+class SaveMetrics(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "SaveMetrics",
+            display_name="Save Metrics",
+            category=CATEGORY,
+            description="Writes every term at every step to ComfyUI's output folder.",
+            search_aliases=["export csv", "export json"],
+            is_output_node=True,
+            inputs=[
+                sockets.Metrics.Input("metrics", tooltip="From Guided Face Sampler."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="face_edit/metrics",
+                    tooltip="Begins the file's name; may name a folder in the output folder.",
+                ),
+                io.Combo.Input(
+                    "format",
+                    options=list(FORMATS),
+                    default="json",
+                    tooltip="json: one list a term. csv: one line a value.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="path")],
+        )
+
+    @classmethod
+    def execute(cls, metrics: EditMetrics, filename_prefix: str, format: str) -> io.NodeOutput:
+        text = host.chosen("format", format, FORMATS)(metrics)
+        path = host.output_path(filename_prefix, format)
+        write_text(path, text)
+        return io.NodeOutput(str(path), ui=ui.PreviewText(str(path)))
+
+
+class ComparisonSheet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "ComparisonSheet",
+            display_name="Comparison Sheet",
+            category=CATEGORY,
+            description="Puts source, target, parsing, mask and edit side by side, with captions. "
+            "A batch gives one sheet a picture.",
+            search_aliases=["contact sheet", "before after"],
+            inputs=[
+                io.Image.Input("source", optional=True, tooltip="Who it became."),
+                io.Image.Input("target", optional=True, tooltip="What was edited."),
+                sockets.Parsing.Input("parsing", optional=True, tooltip="Of the target."),
+                io.Mask.Input("mask", optional=True, tooltip="Where it was edited."),
+                io.Image.Input("edited", optional=True, tooltip="What came out."),
+                io.Int.Input(
+                    "side",
+                    default=256,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    tooltip="Height of every picture, in pixels.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="sheet")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        side: int,
+        source: Tensor | None = None,
+        target: Tensor | None = None,
+        parsing: FaceParsing | None = None,
+        mask: Tensor | None = None,
+        edited: Tensor | None = None,
+    ) -> io.NodeOutput:
+        panels = {
+            "source": source,
+            "target": target,
+            "parsing": None if parsing is None else paint_parsing(parsing.labels),
+            "mask": None if mask is None else mask[..., None].expand(-1, -1, -1, 3),
+            "edited": edited,
+        }
+        shown = [(name, image.float()) for name, image in panels.items() if image is not None]
+        return io.NodeOutput(contact_sheets(shown, side))
+
+
+class LoadImagePairs(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "LoadImagePairs",
+            display_name="Load Image Pairs",
+            category=CATEGORY,
+            description="Reads a folder of sources and one of targets, and hands out pair after "
+            "pair: what follows runs once for each.",
+            search_aliases=["batch folder", "load images from folder"],
+            inputs=[
+                io.String.Input(
+                    "source_folder",
+                    default="sources",
+                    tooltip="In ComfyUI's input folder: the faces to take.",
+                ),
+                io.String.Input(
+                    "target_folder",
+                    default="targets",
+                    tooltip="In ComfyUI's input folder: the pictures to edit.",
+                ),
+                io.Combo.Input(
+                    "pairing",
+                    options=list(PAIRINGS),
+                    default="in order",
+                    tooltip="in order: first with first by name, both folders equally full. "
+                    "every: each source on each target.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="sources", is_output_list=True),
+                io.Image.Output(display_name="targets", is_output_list=True),
+                io.String.Output(
+                    display_name="names", is_output_list=True, tooltip="source_on_target."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, source_folder: str, target_folder: str, pairing: str) -> Any:
+        """Read again when a file comes, goes or changes."""
+        folders = (host.input_folder(name) for name in (source_folder, target_folder))
+        return [host.fingerprint(path) for folder in folders for path in picture_files(folder)]
+
+    @classmethod
+    def execute(cls, source_folder: str, target_folder: str, pairing: str) -> io.NodeOutput:
+        sources, targets = (
+            picture_files(host.input_folder(name)) for name in (source_folder, target_folder)
+        )
+        pairs = host.chosen("pairing", pairing, PAIRINGS)(sources, targets)
+        return io.NodeOutput(
+            [read_image(source) for source, _ in pairs],
+            [read_image(target) for _, target in pairs],
+            [f"{source.stem}_on_{target.stem}" for source, target in pairs],
+        )
+
+
+def in_order(sources: list[Path], targets: list[Path]) -> list[tuple[Path, Path]]:
+    """First with first, by name."""
+    if len(sources) != len(targets):
+        raise ValueError(
+            f"got {len(sources)} sources and {len(targets)} targets: make them equally many, or "
+            "choose every"
+        )
+    return list(zip(sources, targets, strict=True))
+
+
+def every(sources: list[Path], targets: list[Path]) -> list[tuple[Path, Path]]:
+    """Each source on each target."""
+    return [(source, target) for source in sources for target in targets]
+
+
+PAIRINGS = {"in order": in_order, "every": every}
+
+
+class DrawDemoPortraits(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "DrawDemoPortraits",
+            display_name="Draw Demo Portraits",
+            category=CATEGORY,
+            description="Draws a source and a target that nobody trained on, and the true swap: "
+            "64 pixels, for the bundled demo models.",
+            search_aliases=["example faces", "test portraits"],
+            inputs=[
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Which people; try others."
+                ),
+                io.Int.Input(
+                    "pairs",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="How many; the next has the next seed.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="source"),
+                io.Image.Output(display_name="target"),
+                io.Image.Output(
+                    display_name="true_swap", tooltip="The right answer, to compare with."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, seed: int, pairs: int) -> io.NodeOutput:
+        from ..editor_core.demo.pairs import draw_pairs
+
+        drawn = draw_pairs(pairs, seed, DEMO_SIZE)
+        return io.NodeOutput(drawn.source.image, drawn.target.image, drawn.truth.image)
+
+
+NODES = [MetricsPlot, SaveMetrics, ComparisonSheet, LoadImagePairs, DrawDemoPortraits]

@@ -1,0 +1,17 @@
+"""The pack's own sockets, each with its payload; pictures are core's IMAGE, masks its MASK."""
+
+from comfy_api.latest import io
+
+DiffusionModel = io.Custom("FACE_DIFFUSION_MODEL")  # host.Hosted[process.DiffusionModel]
+IdentityModel = io.Custom("FACE_IDENTITY_MODEL")  # host.Hosted[identity.IdentityEncoder]
+ParserModel = io.Custom("FACE_PARSER")  # host.Hosted[parsing.FaceParser]
+GazeModel = io.Custom("FACE_GAZE_MODEL")  # host.Hosted[gaze.GazeEstimator]
+LpipsModel = io.Custom("FACE_LPIPS_MODEL")  # host.Hosted[lpips.Lpips]
+
+Parsing = io.Custom("FACE_PARSING")  # parsing.FaceParsing of a batch
+Eyes = io.Custom("FACE_EYES")  # eyes.EyeBoxes of a batch
+Embedding = io.Custom("FACE_EMBEDDING")  # (n,E) embeddings of unit length
+Guidance = io.Custom("FACE_GUIDANCE")  # tuple[guidance.Link, ...], first wired first
+Metrics = io.Custom("FACE_METRICS")  # metrics.EditMetrics
+
+Landmarks = io.Custom("FACE_LANDMARKS")  # core's: {"frames": [[{"landmarks_xy": (478,2), ...}]]}
