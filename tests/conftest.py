@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def _load_package() -> None:
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 _load_package()
 
+from guided_face_edit.tests.standin.modules import install  # noqa: E402  the package is there only now
+
+BASE = tempfile.TemporaryDirectory(prefix="face_edit_host_")
+install(Path(BASE.name))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write the workflow files anew")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
@@ -42,3 +52,11 @@ def root() -> Path:
 def generator() -> torch.Generator:
     """A CPU generator with a fixed seed, fresh for each test."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def folders():
+    """The `folder_paths` of the stand-in for ComfyUI, all of them under one temporary folder."""
+    import folder_paths
+
+    return folder_paths
