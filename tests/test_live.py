@@ -1,0 +1,241 @@
+"""The pack in a real ComfyUI: every workflow over HTTP and websocket, headless as users run it."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from guided_face_edit.editor_core.demo.pairs import draw_pairs
+from guided_face_edit.editor_core.images import write_png
+from guided_face_edit.tests.live_server import NodeError, find_comfyui, running
+
+pytestmark = pytest.mark.live
+
+SAMPLER = "FaceEdit_GuidedFaceSampler"
+NAMES = (
+    "face_swap_demo",
+    "face_swap_diffface",
+    "analysis_only",
+    "candidates_and_metrics",
+    "batch_pairs",
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    comfyui = find_comfyui()
+    if comfyui is None:
+        pytest.skip("no ComfyUI: name one in COMFYUI_PATH, or put the pack into its custom_nodes")
+    base = tmp_path_factory.mktemp("comfyui")
+    _put_pictures(base / "input")
+    with running(comfyui, base) as server:
+        yield server
+        log = server.log.read_text(errors="replace")
+    assert "guided-face-edit" not in "".join(log.partition("Traceback")[1:]), log[-3000:]
+
+
+def _put_pictures(folder):
+    pairs = draw_pairs(2, 0, 64)
+    for kind, images in (("source", pairs.source.image), ("target", pairs.target.image)):
+        (folder / f"{kind}s").mkdir(parents=True)
+        write_png(folder / f"{kind}.png", images[0])
+        for k, image in enumerate(images):
+            write_png(folder / f"{kind}s" / f"{k}.png", image)
+
+
+@pytest.fixture
+def graph(root):
+    """A workflow of the pack, quick, and with the bundled weights in place of published ones."""
+
+    def load(name, **changes):
+        text = (root / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8")
+        graph = json.loads(text)
+        for node in graph.values():
+            inputs = node["inputs"]
+            inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
+            if node["class_type"] == "ImageScale":
+                inputs |= {"width": 64, "height": 64}
+            if node["class_type"] == SAMPLER:
+                inputs |= {"steps": 5, "skip": 1, "candidates": 2, **changes}
+        return graph
+
+    return load
+
+
+def _only(graph, kind):
+    (number,) = [number for number, node in graph.items() if node["class_type"] == kind]
+    return number
+
+
+def _pixels(server, saved):
+    return np.array(Image.open(io.BytesIO(server.file(saved))).convert("RGB"))
+
+
+def _saving(graph, **outputs):
+    """The graph, which also saves these outputs of its nodes: name=(class, slot)."""
+    graph = json.loads(json.dumps(graph))
+    for name, (kind, slot) in outputs.items():
+        images = [_only(graph, kind), slot]
+        if kind == "FaceEdit_FaceMask":
+            graph[f"{name} image"] = {"class_type": "MaskToImage", "inputs": {"mask": images}}
+            images = [f"{name} image", 0]
+        inputs = {"images": images, "filename_prefix": name}
+        graph[name] = {"class_type": "SaveImage", "inputs": inputs}
+    return graph
+
+
+@pytest.mark.parametrize("name", ["face_swap_demo", "candidates_and_metrics"])
+def test_the_edit_differs_inside_the_mask_alone(server, graph, name):
+    extra = {
+        "seen_target": ("FaceEdit_DrawDemoPortraits", 1),
+        "seen_mask": ("FaceEdit_FaceMask", 0),
+        "seen_best": (SAMPLER, 1),
+    }
+    outputs = server.run(_saving(graph(name), **extra))
+    target, mask, best = (_pixels(server, outputs[key]["images"][0]) for key in extra)
+    assert (best[mask == 0] == target[mask == 0]).all()
+    assert (best[mask > 0] != target[mask > 0]).any()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_workflow_runs_to_its_pictures(server, graph, name):
+    outputs = server.run(graph(name))
+    pictures = [saved for each in outputs.values() for saved in each.get("images", [])]
+    assert pictures
+    for saved in pictures:
+        assert _pixels(server, saved).std() > 1
+
+
+def test_the_metrics_are_complete(server, graph):
+    workflow = graph("candidates_and_metrics")
+    server.run(workflow)
+    path = max((server.base / "output" / "face_edit").glob("metrics_*.json"))
+    series = json.loads(path.read_text())
+    assert set(series) == {"identity", "parsing", "gaze", "lpips", "pixel"}
+    assert [len(sample["values"]) for sample in series["identity"]] == [2] * 4
+
+
+def test_every_step_is_shown(server, graph):
+    server.run(graph("face_swap_demo", seed=11))
+    kinds = [message["type"] for message in server.heard]
+    assert kinds.count("preview") >= 4
+
+
+def test_the_same_graph_runs_from_the_cache(server, graph):
+    workflow = graph("face_swap_demo", seed=12)
+    server.run(workflow)
+    server.run(workflow)
+    cached = [m["data"]["nodes"] for m in server.heard if m["type"] == "execution_cached"]
+    assert _only(workflow, SAMPLER) in cached[0]
+
+
+def test_a_run_can_be_cancelled_within_a_step_and_run_again(server, graph):
+    workflow = graph("face_swap_demo", seed=13, steps=60, skip=0)
+    with pytest.raises(NodeError, match="interrupted"):
+        server.run(workflow, interrupt_after=2)
+    seen = [m["data"]["value"] for m in server.heard if m["type"] == "progress"]
+    assert max(seen) <= 4
+    assert server.run(graph("face_swap_demo", seed=13))
+
+
+def test_queued_prompts_give_what_they_give_one_by_one(server, graph):
+    def edits(outputs):
+        key = [k for k, v in outputs.items() if v.get("images", [{}])[0].get("type") == "output"][0]
+        return _pixels(server, outputs[key]["images"][0])
+
+    alone = [edits(server.run(graph("face_swap_demo", seed=seed))) for seed in (21, 22)]
+    again = [dict(graph("face_swap_demo", seed=seed), x=_noop(seed)) for seed in (21, 22)]
+    prompts = [server.queue(workflow) for workflow in again]
+    together = [edits(server.wait(prompt)) for prompt in prompts]
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
+    assert (alone[0] != alone[1]).any()
+
+
+def _noop(seed):
+    return {"class_type": "PreviewAny", "inputs": {"source": f"{seed} {time.time()}"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"skip": 5}, "skip is 5 of 5 steps: skip fewer than 5"),
+        ({"mask": "empty"}, "mask 0 is empty, expected values above 0 where to edit"),
+        ({"mask": "small"}, "mask is 32x32, image is 64x64: resize the mask first"),
+    ],
+)
+def test_a_node_says_itself_what_is_wrong(server, graph, change, message):
+    workflow = graph("face_swap_demo")
+    if "mask" in change:
+        size = 32 if change["mask"] == "small" else 64
+        solid = {"value": float(size == 32), "width": size, "height": size}
+        workflow["solid"] = {"class_type": "SolidMask", "inputs": solid}
+        change = {"mask": ["solid", 0]}
+    workflow[_only(workflow, SAMPLER)]["inputs"] |= change
+    with pytest.raises(NodeError, match=message):
+        server.run(workflow)
+
+
+def test_a_missing_model_is_named_before_anything_runs(server, graph):
+    workflow = graph("face_swap_demo")
+    number = _only(workflow, "FaceEdit_LoadIdentityModel")
+    workflow[number]["inputs"]["model_name"] = "Arcface.tar"
+    with pytest.raises(NodeError, match="models/face_edit/identity.*CC BY-NC"):
+        server.run(workflow)
+
+
+def test_templates_are_listed_with_their_thumbnails(server):
+    listed = server.get("/workflow_templates")
+    (names,) = [names for pack, names in listed.items() if pack == "guided-face-edit"]
+    assert set(NAMES) == set(names)
+
+
+def test_every_node_has_its_help_page(server):
+    nodes = [name for name in server.get("/object_info") if name.startswith("FaceEdit_")]
+    assert len(nodes) == 25
+    for name in nodes:
+        path = f"/extensions/guided-face-edit/docs/{name}.md"
+        assert server.file_at(path).startswith(b"# ")
+
+
+@pytest.fixture(scope="module")
+def comfy():
+    """comfy-cli, which never asks and never tells."""
+    program = os.environ.get("COMFY_CLI") or shutil.which("comfy")
+    if not program:
+        pytest.skip("comfy-cli is not installed")
+
+    def call(*arguments):
+        return subprocess.run(
+            [program, "--skip-prompt", *map(str, arguments)],
+            env={**os.environ, "DO_NOT_TRACK": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return call
+
+
+@pytest.mark.parametrize("folder", ["workflows", "workflows/api"])
+@pytest.mark.parametrize("name", ["face_swap_demo"])
+def test_comfy_cli_runs_a_workflow(server, comfy, root, folder, name):
+    path = root / folder / f"{name}.json"
+    address = ("--host", "127.0.0.1", "--port", server.port)
+    done = comfy("run", "--workflow", path, "--wait", *address, "--timeout", 300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"face_swap_diffface"}))
+def test_comfy_cli_finds_every_workflow_valid(server, comfy, root, tmp_path, name):
+    info = tmp_path / "object_info.json"
+    info.write_text(json.dumps(server.get("/object_info")))
+    path = root / "workflows" / "api" / f"{name}.json"
+    done = comfy("workflow", "validate", "--workflow", path, "--input", info)
+    assert done.returncode == 0, done.stdout + done.stderr
