@@ -17,11 +17,15 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
+def edit_mark() -> dict[str, str]:
+    """The text chunks that every edited PNG has: IPTC's mark, and what made it."""
+    return {XMP_KEY: XMP, "Software": "Guided Face Edit"}
+
+
 def picture_metadata(settings: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, str]:
     """The text chunks of an edited PNG: IPTC's mark, the settings, SHA-256 by model file."""
     return {
-        XMP_KEY: XMP,
-        "Software": "Guided Face Edit",
+        **edit_mark(),
         "settings": json.dumps(settings, allow_nan=False),
         "models": json.dumps(models),
     }

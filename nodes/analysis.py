@@ -6,7 +6,7 @@ from typing import Any
 
 import folder_paths
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..editor_core.checkpoints.embeddings import load_embedding, save_embedding
@@ -20,6 +20,7 @@ from ..editor_core.face.gaze import Gaze, estimate_gaze, paint_gaze
 from ..editor_core.face.identity import average_identity, embed_identity, identity_distance
 from ..editor_core.face.parsing import (
     FaceParsing,
+    FacePart,
     face_mask,
     paint_parsing,
     parse_face,
@@ -72,9 +73,9 @@ class FaceMask(io.ComfyNode):
                 io.String.Input(
                     "parts",
                     default="face",
-                    tooltip="Parts to include, separated by commas: skin, l_brow, r_brow, l_eye, "
-                    "r_eye, eye_g, l_ear, r_ear, ear_r, nose, mouth, u_lip, l_lip, neck, neck_l, "
-                    "cloth, hair, hat, background; or face for the nine that a swap replaces.",
+                    tooltip="Parts to include, separated by commas: "
+                    f"{', '.join(part.name.lower() for part in FacePart)}; or face for the nine "
+                    "that a swap replaces.",
                 ),
                 io.Int.Input(
                     "grow",
@@ -252,9 +253,19 @@ class IdentityDistance(io.ComfyNode):
     ) -> io.NodeOutput:
         with host.on_device(identity_model):
             seen = embed_identity(identity_model.model, host.signed(image))
+        require_one_each(embedding, image)
         distances = identity_distance(seen, embedding.to(seen)).tolist()
         text = "\n".join(f"{k}: {distance:.4f}" for k, distance in enumerate(distances))
         return io.NodeOutput(sum(distances) / len(distances), text)
+
+
+def require_one_each(embedding: Tensor, image: Tensor) -> None:
+    """Refuse numbers that do not fit each other."""
+    if len(embedding) not in (1, len(image)):
+        raise ValueError(
+            f"got {len(embedding)} embeddings for {len(image)} pictures: give one for all of "
+            "them, or one for each"
+        )
 
 
 class SaveIdentityEmbedding(io.ComfyNode):
@@ -281,7 +292,7 @@ class SaveIdentityEmbedding(io.ComfyNode):
     def execute(cls, embedding: Tensor, filename_prefix: str) -> io.NodeOutput:
         path = host.output_path(f"embeddings/{filename_prefix}", "safetensors")
         save_embedding(path, embedding)
-        return io.NodeOutput(str(path))
+        return io.NodeOutput(str(path), ui=ui.PreviewText(str(path)))
 
 
 class LoadIdentityEmbedding(io.ComfyNode):
@@ -303,6 +314,14 @@ class LoadIdentityEmbedding(io.ComfyNode):
             ],
             outputs=[sockets.Embedding.Output(display_name="embedding")],
         )
+
+    @classmethod
+    def validate_inputs(cls, embedding_name: str | None = None) -> bool | str:
+        """Say where the file was looked for, before anything runs."""
+        try:
+            return embedding_name is None or bool(host.embedding_path(embedding_name))
+        except FileNotFoundError as error:
+            return str(error)
 
     @classmethod
     def fingerprint_inputs(cls, embedding_name: str) -> Any:

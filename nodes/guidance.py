@@ -42,7 +42,7 @@ def pull_inputs(scale: float, start: float = 0.0, end: float = 1.0) -> list[Any]
             default=scale,
             min=0.0,
             max=1_000_000.0,
-            step=1.0,
+            step=0.1,
             tooltip="How hard this term pulls; 0 leaves it out. More follows it more closely and "
             "tears the picture in the end.",
         ),
@@ -306,7 +306,8 @@ class GuidancePreset(io.ComfyNode):
                     options=list(PRESETS),
                     default="diffface",
                     tooltip="diffface: the published code's scales (100 steps, skip 25). paper: "
-                    "those of the paper. demo: for the bundled models (DDIM, 20 steps, skip 5).",
+                    "those of the paper. demo: for the bundled models (ddim, 20 steps, skip 5, "
+                    "ramp_end 0.6, clip_denoised on).",
                 ),
                 sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
                 sockets.ParserModel.Input("parser", tooltip="From Load Face Parser."),
@@ -317,7 +318,9 @@ class GuidancePreset(io.ComfyNode):
                     "eyes", optional=True, tooltip="Of the targets; needed for the gaze."
                 ),
                 sockets.LpipsModel.Input(
-                    "lpips_model", optional=True, tooltip="Without it LPIPS is left out."
+                    "lpips_model",
+                    optional=True,
+                    tooltip="Used by demo alone; without it LPIPS is left out.",
                 ),
             ],
             outputs=[sockets.Guidance.Output(display_name="guidance")],

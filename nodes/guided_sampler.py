@@ -22,7 +22,8 @@ class GuidedFaceSampler(io.ComfyNode):
             display_name="Guided Face Sampler",
             category="face editing/sampling",
             description="Edits the target inside the mask: noises it, then draws it anew, guided "
-            "by the chain. Outside the mask the result equals the target bit for bit.",
+            "by the chain. With keep_background on, the result equals the target bit for bit "
+            "outside the mask.",
             search_aliases=["face swap", "diffface", "blended diffusion", "ksampler face"],
             inputs=[
                 sockets.DiffusionModel.Input("model", tooltip="From Load Face Diffusion Model."),
@@ -48,7 +49,7 @@ class GuidedFaceSampler(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="Of the first edit; the next candidate or target has the next.",
+                    tooltip="Of the first edit; each further candidate and target takes the next.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -99,7 +100,7 @@ class GuidedFaceSampler(io.ComfyNode):
                     "keep_background",
                     default=True,
                     tooltip="Off: the final mask is the face of the edit itself, as the parser of "
-                    "Parsing Guidance sees it.",
+                    "Parsing Guidance sees it; where it sees none, the target stays.",
                 ),
                 io.Boolean.Input(
                     "clip_denoised",
@@ -110,7 +111,9 @@ class GuidedFaceSampler(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output(
-                    display_name="candidates", tooltip="All edits, target by target, best first."
+                    display_name="candidates",
+                    tooltip="All edits, target by target, best first. Identity Guidance ranks "
+                    "them; without it they come by seed.",
                 ),
                 io.Image.Output(display_name="best", tooltip="The best edit of each target."),
                 sockets.Metrics.Output(display_name="metrics", tooltip="Every term at every step."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,7 @@ import comfy.model_management as memory
 import comfy.utils
 import folder_paths
 from comfy.model_patcher import ModelPatcher
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from PIL import Image
 from torch import Tensor, nn
 
@@ -70,6 +70,8 @@ def register_folders() -> None:
 
 
 def _register(name: str, path: Path) -> None:
+    with suppress(OSError):  # a models folder may be read-only
+        path.mkdir(parents=True, exist_ok=True)
     folder_paths.add_model_folder_path(name, str(path))
     folder_paths.folder_names_and_paths[name][1].update(EXTENSIONS)
 
@@ -81,15 +83,29 @@ def category(kind: str) -> str:
 
 def embedding_path(name: str) -> str:
     """Where a saved embedding of that name lies."""
-    return folder_paths.get_full_path_or_raise(EMBEDDINGS, name)
+    path = folder_paths.get_full_path(EMBEDDINGS, name)
+    if path is None:
+        raise FileNotFoundError(
+            f"no embedding {name} in output/embeddings or models/{ROOT}/embeddings: save it anew "
+            "with Save Identity Embedding"
+        )
+    return path
 
 
 def output_path(prefix: str, extension: str) -> Path:
     """The next free file in ComfyUI's output folder whose name begins so."""
+    if not Path(prefix).name.strip() or prefix.endswith("/"):
+        raise ValueError(f'filename_prefix is "{prefix}": give the beginning of a file name')
     folder, name, counter, *_ = folder_paths.get_save_image_path(
         prefix, folder_paths.get_output_directory()
     )
     return Path(folder, f"{name}_{counter:05}_.{extension}")
+
+
+def saved_result(path: Path) -> ui.SavedResult:
+    """A file in the output folder, as the browser asks for it."""
+    folder = path.parent.relative_to(folder_paths.get_output_directory())
+    return ui.SavedResult(path.name, folder.as_posix(), io.FolderType.output)
 
 
 def input_folder(name: str) -> Path:
@@ -101,10 +117,11 @@ def input_folder(name: str) -> Path:
     return folder
 
 
-def fingerprint(path: str | os.PathLike[str]) -> tuple[str, int, int]:
-    """What changes when a file does."""
-    about = os.stat(path)
-    return str(path), about.st_mtime_ns, about.st_size
+def fingerprint(path: str | os.PathLike[str]) -> tuple[Any, ...]:
+    """What changes when a file does, or the notes on it beside it."""
+    files = [Path(path), Path(f"{path}.json")]
+    about = [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file()]
+    return str(path), *about
 
 
 # Memory

@@ -117,7 +117,13 @@ class LoadFaceDiffusionModel(_Loader):
     @classmethod
     def execute(cls, model_name: str, precision: str) -> io.NodeOutput:
         path = model_path(cls.kind, model_name)
-        return io.NodeOutput(load_shared(path, load_diffusion, dtype_of(precision)))
+        hosted = load_shared(path, load_diffusion, dtype_of(precision))
+        if hosted.model.network.config.num_classes:
+            raise ValueError(
+                f"{model_name} draws the classes of ImageNet, expected a U-Net of faces: choose "
+                "another file"
+            )
+        return io.NodeOutput(hosted)
 
 
 def dtype_of(precision: str) -> torch.dtype:

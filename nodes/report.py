@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from torch import Tensor
 
 from ..editor_core.face.parsing import FaceParsing, paint_parsing
 from ..editor_core.files import write_text
-from ..editor_core.images import picture_files, read_image
+from ..editor_core.images import picture_files, read_image, write_png
 from ..editor_core.metrics import EditMetrics
+from ..editor_core.provenance import edit_mark
 from ..editor_core.sheet import contact_sheets
 from . import host, sockets
 
@@ -71,6 +73,40 @@ class SaveMetrics(io.ComfyNode):
         path = host.output_path(filename_prefix, format)
         write_text(path, text)
         return io.NodeOutput(str(path), ui=ui.PreviewText(str(path)))
+
+
+class SaveEditedImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "SaveEditedImage",
+            display_name="Save Edited Image",
+            category=CATEGORY,
+            description="Writes edits as PNG to ComfyUI's output folder, with the workflow and "
+            "with IPTC's mark that says they are composites made by a model.",
+            search_aliases=["save image", "provenance", "iptc"],
+            is_output_node=True,
+            inputs=[
+                io.Image.Input("images", tooltip="Edits, for instance the sampler's best."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="face_edit/edit",
+                    tooltip="Begins the files' names; may name a folder in the output folder.",
+                ),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, images: Tensor, filename_prefix: str) -> io.NodeOutput:
+        workflow = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
+        told = {name: json.dumps(value) for name, value in workflow.items() if value is not None}
+        saved = []
+        for image in images.float():
+            path = host.output_path(filename_prefix, "png")
+            write_png(path, image, {**edit_mark(), **told})
+            saved.append(host.saved_result(path))
+        return io.NodeOutput(ui=ui.SavedImages(saved))
 
 
 class ComparisonSheet(io.ComfyNode):
@@ -172,9 +208,10 @@ class LoadImagePairs(io.ComfyNode):
             picture_files(host.input_folder(name)) for name in (source_folder, target_folder)
         )
         pairs = host.chosen("pairing", pairing, PAIRINGS)(sources, targets)
+        pictures = {path: read_image(path) for path in (*sources, *targets)}
         return io.NodeOutput(
-            [read_image(source) for source, _ in pairs],
-            [read_image(target) for _, target in pairs],
+            [pictures[source] for source, _ in pairs],
+            [pictures[target] for _, target in pairs],
             [f"{source.stem}_on_{target.stem}" for source, target in pairs],
         )
 
@@ -236,4 +273,11 @@ class DrawDemoPortraits(io.ComfyNode):
         return io.NodeOutput(drawn.source.image, drawn.target.image, drawn.truth.image)
 
 
-NODES = [MetricsPlot, SaveMetrics, ComparisonSheet, LoadImagePairs, DrawDemoPortraits]
+NODES = [
+    MetricsPlot,
+    SaveMetrics,
+    SaveEditedImage,
+    ComparisonSheet,
+    LoadImagePairs,
+    DrawDemoPortraits,
+]

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from guided_face_edit.editor_core.checkpoints import saving
+from guided_face_edit.editor_core.checkpoints.embeddings import load_embedding, save_embedding
 from guided_face_edit.editor_core.checkpoints.families import detect
 from guided_face_edit.editor_core.checkpoints.known_files import KNOWN_FILES, MissingModel
 from guided_face_edit.editor_core.checkpoints.loading import (
@@ -23,6 +25,7 @@ from guided_face_edit.editor_core.checkpoints.loading import (
     load_parser,
 )
 from guided_face_edit.editor_core.checkpoints.reading import (
+    CheckpointError,
     DamagedCheckpoint,
     UnsafeCheckpoint,
     UnsupportedCheckpoint,
@@ -291,3 +294,23 @@ def test_values_that_half_precision_cannot_hold_are_refused(tmp_path):
     save_model(tmp_path / "m.safetensors", network, "gaze", {}, dtype=torch.float32)
     loaded = load_gaze(tmp_path / "m.safetensors").network
     torch.testing.assert_close(loaded.gaze_fc2.bias[0].item(), 1e6)
+
+
+def test_an_embedding_comes_back_as_it_was(tmp_path):
+    identity = torch.nn.functional.normalize(torch.randn(2, 8), dim=1)
+    save_embedding(tmp_path / "me.safetensors", identity)
+    assert torch.equal(load_embedding(tmp_path / "me.safetensors"), identity)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"weight": torch.ones(2, 2)}, r"expected one tensor identity \(n,E\), got weight"),
+        ({"identity": torch.ones(2, 8)}, "expected rows of unit length"),
+        ({"identity": torch.full((1, 8), torch.nan)}, "expected rows of unit length"),
+    ],
+)
+def test_what_is_no_embedding_is_refused(tmp_path, tensors, message):
+    save_file(tensors, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match=message):
+        load_embedding(tmp_path / "x.safetensors")

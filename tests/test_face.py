@@ -9,8 +9,17 @@ from guided_face_edit.editor_core.face.eyes import (
     find_eyes_in_labels,
     find_eyes_in_landmarks,
 )
-from guided_face_edit.editor_core.face.gaze import GazeEstimator, estimate_gaze
-from guided_face_edit.editor_core.face.identity import embed_identity, identity_distance
+from guided_face_edit.editor_core.face.gaze import (
+    Gaze,
+    GazeEstimator,
+    estimate_gaze,
+    paint_gaze,
+)
+from guided_face_edit.editor_core.face.identity import (
+    average_identity,
+    embed_identity,
+    identity_distance,
+)
 from guided_face_edit.editor_core.face.parsing import (
     COLOURS,
     FACE_PARTS,
@@ -20,6 +29,7 @@ from guided_face_edit.editor_core.face.parsing import (
     face_mask,
     paint_parsing,
     parse_face,
+    parts_named,
     require_face,
 )
 from guided_face_edit.editor_core.models.eyenet import EyeNetOutput
@@ -183,3 +193,50 @@ def test_identity_distance_runs_from_zero_to_two(generator):
     torch.testing.assert_close(
         identity_distance(embedding, -embedding), torch.full((3,), 2.0, dtype=torch.float64)
     )
+
+
+def test_identities_of_other_models_are_refused():
+    with pytest.raises(ValueError, match="one embedding has 4 numbers, the other 5"):
+        identity_distance(torch.ones(1, 4), torch.ones(1, 5))
+
+
+def test_the_average_identity_lies_between_and_has_unit_length():
+    mean = average_identity(torch.eye(2))
+    torch.testing.assert_close(mean, torch.full((1, 2), 0.5**0.5))
+
+
+def test_arrows_point_where_the_eyes_look():
+    labels = _face_labels()
+    image, boxes = torch.zeros(1, *labels.shape[1:], 3), find_eyes_in_labels(labels)
+    zero, some = torch.zeros(1), torch.full((1,), 0.5)
+    straight, right, up = (
+        paint_gaze(image, boxes, gaze)[0].sum(2).nonzero().float().mean(0)
+        for gaze in (Gaze(zero, zero), Gaze(zero, some), Gaze(some, zero))
+    )
+    assert right[1] > straight[1] + 1 and up[0] < straight[0] - 1
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        ("l_eye, NOSE", (FacePart.L_EYE, FacePart.NOSE)),
+        ("face", FACE_PARTS),
+        ("nose, face, nose", (FacePart.NOSE, *(p for p in FACE_PARTS if p != FacePart.NOSE))),
+    ],
+)
+def test_parts_are_named(names, parts):
+    assert parts_named(names) == parts
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [("ear", 'there is no part "ear", expected face, '), (" , ", "no parts")]
+)
+def test_parts_that_are_none_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
+        parts_named(names)
+
+
+def test_eyes_of_another_size_are_refused():
+    boxes = find_eyes_in_labels(_face_labels())
+    with pytest.raises(ValueError, match="1 pictures of 64x64, these are 1 of 32x32"):
+        crop_eyes(torch.zeros(1, 3, 32, 32), boxes)

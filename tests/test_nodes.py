@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import guided_face_edit
-from guided_face_edit.editor_core.images import write_png
+from guided_face_edit.editor_core.images import read_image, write_png
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.host import fingerprint
 
@@ -62,7 +63,7 @@ def embedding(pair):
 def test_the_pack_lists_every_node_once(root):
     extension = asyncio.run(guided_face_edit.comfy_entrypoint())
     listed = asyncio.run(extension.get_node_list())
-    assert len({node.define_schema().node_id for node in listed}) == len(listed) == 25
+    assert len({node.define_schema().node_id for node in listed}) == len(listed) == 26
     assert (root / guided_face_edit.WEB_DIRECTORY).is_dir()
 
 
@@ -313,6 +314,16 @@ def test_metrics_are_plotted_and_saved_whole(pair, mask, embedding):
     assert len(set(paths)) == 3
     assert set(json.loads(Path(paths[0]).read_text())) == {"identity", "pixel"}
     assert Path(paths[1]).read_text().startswith("metric,t,picture,value\n")
+
+
+def test_a_saved_edit_says_what_it_is(folders, pair):
+    output = BY_NAME["SaveEditedImage"].run({"images": pair[1], "filename_prefix": "x/edit"})
+    (saved,) = output.ui.as_dict()["images"]
+    assert saved["subfolder"] == "x" and saved["type"] == "output"
+    path = Path(folders.get_output_directory(), "x", saved["filename"])
+    with Image.open(path) as picture:
+        assert "compositeWithTrainedAlgorithmicMedia" in picture.text["XML:com.adobe.xmp"]
+    assert (read_image(path) - pair[1]).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_a_sheet_has_a_panel_for_all_that_is_wired(pair, parsing, mask):

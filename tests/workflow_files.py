@@ -16,6 +16,12 @@ WIDTH, COLUMN, GAP = 300, 360, 40  # pixels of a node, of a column, between node
 TITLE, SLOT, WIDGET, PICTURE = 34, 20, 26, 260  # heights
 COLOURS = ("#3f789e", "#88a", "#b58b2a", "#8a8", "#a1309b", "#b06634")
 NOTE = "MarkdownNote"
+SHOWING = (  # nodes that show a picture
+    "PreviewImage",
+    "LoadImage",
+    "FaceEdit_GuidedFaceSampler",
+    "FaceEdit_SaveEditedImage",
+)
 
 
 @dataclass
@@ -187,7 +193,7 @@ def face_swap_demo() -> Workflow:
     flow.group("Result")
     side_by_side = sheet(flow, pair["source"], pair["target"], seen, edit["best"])
     flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
-    flow.add("SaveImage", "Best edit", images=edit["best"], filename_prefix="face_edit/demo")
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/demo")
     return flow
 
 
@@ -226,7 +232,7 @@ def face_swap_diffface() -> Workflow:
     edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
     flow.group("Result")
     flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
-    flow.add("SaveImage", "Best edit", images=edit["best"], filename_prefix="face_edit/edit")
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/edit")
     return flow
 
 
@@ -309,7 +315,7 @@ def candidates_and_metrics() -> Workflow:
             filename_prefix="face_edit/metrics",
             format=kind,
         )
-    flow.add("SaveImage", "Best edit", images=edit["best"], filename_prefix="face_edit/best")
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/best")
     return flow
 
 
@@ -342,7 +348,7 @@ def batch_pairs() -> Workflow:
     flow.group("Result")
     side_by_side = sheet(flow, pairs["sources"], target["IMAGE"], seen, edit["best"])
     flow.add("PreviewImage", "Pair by pair", images=side_by_side["sheet"])
-    flow.add("SaveImage", "Best edits", images=edit["best"], filename_prefix="face_edit/pair")
+    flow.own("SaveEditedImage", "Best edits", images=edit["best"], filename_prefix="face_edit/pair")
     return flow
 
 
@@ -498,7 +504,7 @@ def layout(flow: Workflow, schemas: Schemas) -> Iterator[tuple[int, tuple[int, i
 def height_of(node: Node, schemas: Schemas) -> int:
     """About as high as the browser draws it."""
     slots = max(len(sockets_of(node, schemas)), len(schemas.of(node.kind).outputs))
-    shows = node.kind in ("PreviewImage", "SaveImage", "LoadImage", "FaceEdit_GuidedFaceSampler")
+    shows = node.kind in SHOWING
     widgets = len(widget_values(node, schemas))
     return 10 + slots * SLOT + widgets * WIDGET + shows * PICTURE
 

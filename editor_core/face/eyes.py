@@ -21,6 +21,7 @@ class EyeBoxes:
 
     left: Tensor  # (B,4)
     right: Tensor  # (B,4)
+    size: tuple[int, int] | None = None  # (height, width) of the pictures, where it is known
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def _require_eye(seen: Tensor, part: FacePart) -> None:  # (B,H,W)
 
 
 def _inside(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
-    return EyeBoxes(_clamp(boxes.left, height, width), _clamp(boxes.right, height, width))
+    left, right = (_clamp(each, height, width) for each in (boxes.left, boxes.right))
+    return EyeBoxes(left, right, (height, width))
 
 
 def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
@@ -111,8 +113,19 @@ def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
 
 def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 1]
     """The pixels of both eyes, differentiable."""
+    _require_boxes(boxes, image)
     grey = (image * 0.5 + 0.5).mean(1, keepdim=True)
     return EyeCrops(_crop(grey, boxes.left), _crop(grey, boxes.right))
+
+
+def _require_boxes(boxes: EyeBoxes, image: Tensor) -> None:
+    size, count = tuple(image.shape[-2:]), len(boxes.left)
+    if count != len(image) or boxes.size not in (None, size):
+        found = "" if boxes.size is None else f" of {boxes.size[0]}x{boxes.size[1]}"
+        raise ValueError(
+            f"the eyes were found in {count} pictures{found}, these are {len(image)} of "
+            f"{size[0]}x{size[1]}: find the eyes in these"
+        )
 
 
 def _crop(grey: Tensor, boxes: Tensor) -> Tensor:  # (B,1,H,W), (B,4) -> (B,1,96,160)

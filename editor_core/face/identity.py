@@ -41,4 +41,9 @@ def average_identity(embeddings: Tensor) -> Tensor:  # (B,E) -> (1,E)
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:  # (...,E), (...,E) -> (...)
     """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2."""
+    if a.shape[-1] != b.shape[-1]:
+        raise ValueError(
+            f"one embedding has {a.shape[-1]} numbers, the other {b.shape[-1]}: "
+            "make both with the same identity model"
+        )
     return 1 - (a * b).sum(-1)

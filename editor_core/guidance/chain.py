@@ -116,7 +116,8 @@ class GazeGuidance(_Pull):
                 f"the eyes are of {len(self.boxes.left)} pictures, there are {len(scene.target)} "
                 "targets: crop the eyes of these targets"
             )
-        boxes = EyeBoxes(scene.repeated(self.boxes.left), scene.repeated(self.boxes.right))
+        left, right = scene.repeated(self.boxes.left), scene.repeated(self.boxes.right)
+        boxes = EyeBoxes(left, right, self.boxes.size)
         return GazeTerm.bind(self.estimator, scene.repeated(scene.target), boxes, **self.pull)
 
 

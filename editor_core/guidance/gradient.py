@@ -38,8 +38,7 @@ class Guide:
             losses = [(term, term.loss(seen)) for term in active]
             total = torch.stack([term.scale * loss.sum() for term, loss in losses]).sum()
             (slope,) = torch.autograd.grad(total, x_t)
-        values = {term.name: loss.detach() for term, loss in losses}
-        return Guided(_detached(prediction), -slope, values)
+        return Guided(_detached(prediction), -slope, _named(losses))
 
     def _reaches(self, term: GuidanceTerm, t: int) -> bool:
         return term.window.active(t, self.diffusion)
@@ -53,6 +52,15 @@ class Guide:
         """What the terms look at: pred_x0 early, ever more x_t as it clears (Blended Diffusion)."""
         share = float(self.diffusion.sqrt_one_minus_alphas_cumprod[t])
         return share * pred_x0 + (1 - share) * x_t
+
+
+def _named(losses: Sequence[tuple[GuidanceTerm, Tensor]]) -> dict[str, Tensor]:
+    """Losses by their term's name; a second term of a kind is `name 2`."""
+    values: dict[str, Tensor] = {}
+    for term, loss in losses:
+        count = sum(name.split()[0] == term.name for name in values)
+        values[f"{term.name} {count + 1}" if count else term.name] = loss.detach()
+    return values
 
 
 def _detached(prediction: Prediction) -> Prediction:

@@ -76,7 +76,8 @@ class UNet(nn.Module):
             "label": (label, self.config.num_classes),
         }
         for name, (given, size) in conditions.items():
-            if (given is None) != (size is None):
+            missing = (given is None) != (size is None)
+            if missing or (name == "identity" and given is not None and given.shape[-1] != size):
                 expected = f"no {name}" if size is None else f"{name} (of {size})"
                 got = "none" if given is None else f"one of shape {tuple(given.shape)}"
                 raise ValueError(f"this U-Net takes {expected}, got {got}: pass what it takes")

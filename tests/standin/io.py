@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -106,7 +108,13 @@ class _Locked(type):
         raise AttributeError(f"cannot set {name} on {cls.__name__}: nodes hold no state")
 
 
+class FolderType(str, Enum):
+    output = "output"
+
+
 class ComfyNode:
+    hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # the host fills it when executing
+
     @classmethod
     def define_schema(cls) -> Schema:
         raise NotImplementedError

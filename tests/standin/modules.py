@@ -25,6 +25,19 @@ class PreviewText:
         return {"text": (self.value,)}
 
 
+class SavedResult(dict):
+    def __init__(self, filename: str, subfolder: str, type: io.FolderType) -> None:
+        super().__init__(filename=filename, subfolder=subfolder, type=type.value)
+
+
+class SavedImages:
+    def __init__(self, results: list[SavedResult]) -> None:
+        self.results = results
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"images": self.results}
+
+
 class Interrupted(Exception):  # noqa: N818  as the host names it
     """The host's InterruptProcessingException."""
 
@@ -137,7 +150,8 @@ def install(root: Path) -> None:
     modules["comfy_api.latest"].ComfyExtension = ComfyExtension
     modules["comfy_api.latest"].io = io
     modules["comfy_api.latest"].ui = ModuleType("comfy_api.latest.ui")
-    modules["comfy_api.latest"].ui.PreviewText = PreviewText
+    for shown in (PreviewText, SavedImages, SavedResult):
+        setattr(modules["comfy_api.latest"].ui, shown.__name__, shown)
     for name, module in modules.items():
         sys.modules[name] = module
         parent, _, child = name.rpartition(".")
