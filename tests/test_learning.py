@@ -11,6 +11,7 @@ from guided_face_edit.editor_core.demo.judge import Judge, JudgeConfig
 from guided_face_edit.editor_core.demo.learning import Course, learn
 from guided_face_edit.editor_core.demo.lessons import IdentityLesson, degrade, with_margin
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
+from guided_face_edit.editor_core.models.unet import UNet
 
 TINY_JUDGE = JudgeConfig(widths=(8, 8), embedding=8, input_size=32)
 
@@ -75,7 +76,11 @@ def test_a_step_lowers_the_loss_of_what_was_seen(data):
 @pytest.mark.parametrize("stage", training.STAGES, ids=lambda stage: stage.kind)
 def test_every_lesson_teaches_every_parameter_it_trains(stage, generator):
     data = PortraitSet(**draw_set(3, 2, training.SIZE, seed=0), pictures=2)
-    lesson = stage.lesson({"identity": IResNet(training.IDENTITY).eval()})
+    done = {
+        "identity": IResNet(training.IDENTITY).eval().requires_grad_(False),
+        "denoiser": UNet(training.DENOISER),
+    }
+    lesson = stage.lesson(done)
     loss = lesson(data, torch.tensor([0, 3, 5]), generator)
     loss.backward()
     assert loss.ndim == 0 and loss.isfinite()
@@ -117,7 +122,7 @@ def test_training_writes_models_that_load(tmp_path, monkeypatch):
     training.train(tmp_path / "work", tmp_path / "weights")
     from guided_face_edit.editor_core.checkpoints.loading import load_identity
 
-    assert load_identity(tmp_path / "weights" / "identity.safetensors").size == 32
+    assert load_identity(tmp_path / "weights" / "identity" / "demo.safetensors").size == 32
 
 
 def test_an_unknown_model_is_refused(tmp_path):

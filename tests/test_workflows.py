@@ -1,6 +1,7 @@
 """The workflows: both files of each say the same, everything in them is valid, and they run."""
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -123,7 +124,8 @@ def pictures(folders):
     """Drawn faces in the input folder, where the workflows look for pictures."""
     folder, pairs = Path(folders.get_input_directory()), draw_pairs(2, 0, 64)
     for kind, images in (("source", pairs.source.image), ("target", pairs.target.image)):
-        (folder / f"{kind}s").mkdir(exist_ok=True)
+        shutil.rmtree(folder / f"{kind}s", ignore_errors=True)
+        (folder / f"{kind}s").mkdir()
         write_png(folder / f"{kind}.png", images[0])
         for k, image in enumerate(images):
             write_png(folder / f"{kind}s" / f"{k}.png", image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -24,6 +24,10 @@ class Lesson(nn.Module):
 
     network: nn.Module
 
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameters by pace, a factor of the learning rate."""
+        return [{"params": list(self.parameters()), "pace": 1.0}]
+
 
 @dataclass(frozen=True)
 class Course:
@@ -34,10 +38,11 @@ class Course:
     learning_rate: float
     ema: float = 0.99
     warmup: int = 50
+    stop: int | None = None  # steps after which it ends, whatever the cycles say
 
     @property
     def steps(self) -> int:
-        return sum(self.cycles)
+        return self.stop or sum(self.cycles)
 
     def rate(self, step: int) -> float:
         """Linear warm-up, then a cosine to zero, in every cycle (SGDR, Loshchilov and Hutter)."""
@@ -62,7 +67,7 @@ def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: 
     average = AveragedModel(
         lesson, multi_avg_fn=get_ema_multi_avg_fn(course.ema), use_buffers=False
     )
-    optimiser = torch.optim.AdamW(lesson.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(lesson.groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-4)
     done = restore(state, lesson, average, optimiser)
     bar = tqdm(range(done, course.steps), initial=done, total=course.steps, desc=state.stem)
     smooth = None
@@ -83,7 +88,7 @@ def train_step(
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
     rows = torch.randint(len(data), (course.batch,), generator=generator)
     for group in optimiser.param_groups:
-        group["lr"] = course.rate(step)
+        group["lr"] = course.rate(step) * group["pace"]
     loss = lesson(data, rows, generator)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()

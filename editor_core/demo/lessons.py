@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..diffusion.process import GaussianDiffusion
 from ..face.eyes import crop_eyes, find_eyes_in_labels
-from ..face.identity import IdentityEncoder, embed_identity
+from ..face.identity import IdentityEncoder, embed_identity, identity_distance
 from ..face.parsing import FACE_PARTS, FacePart
 from ..images import imagenet_normalise, resize
 from ..models.bisenet import BiSeNet
@@ -21,6 +23,7 @@ from .portraits import both_eyes_visible
 
 Generator = torch.Generator
 ARC_SCALE, ARC_MARGIN = 16.0, 0.1
+FACE_WEIGHT, IDENTITY_WEIGHT = 2.0, 0.1  # in the loss of a swap
 STRANGERS = 1024  # identities beside the batch's own that a picture must be told from
 
 
@@ -139,6 +142,10 @@ class DenoiserLesson(Lesson):
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         """Scalar loss on the pictures `rows`."""
+        return self.guess(data, rows, generator).squares.mean()
+
+    def guess(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Guess:
+        """What the network makes of the pictures `rows`, each noised to a step of its own."""
         x0 = data.picture(rows)
         t = torch.randint(self.diffusion.num_timesteps, (len(rows),), generator=generator)
         noise = torch.randn(x0.shape, generator=generator)
@@ -146,9 +153,44 @@ class DenoiserLesson(Lesson):
         other = torch.randint(1, data.pictures, (len(rows),), generator=generator)
         source = data.person(rows) * data.pictures + (rows + other) % data.pictures
         identity = embed_identity(self.encoder, data.picture(source))
-        timesteps = self.diffusion.model_timesteps(t)
-        v = self.diffusion.v_target(x0, t, noise)
-        return F.mse_loss(self.network(x_t, timesteps, identity), v)
+        v = self.network(x_t, self.diffusion.model_timesteps(t), identity)
+        squares = (v - self.diffusion.v_target(x0, t, noise)) ** 2
+        return Guess(squares, self.diffusion.predict_x0_from_v(x_t, t, v), identity)
+
+
+class SwapLesson(DenoiserLesson):
+    """The denoiser's lesson with an eye on the face, and on whose it is.
+
+    Errors in the face count more, and the predicted picture must have the identity asked for
+    (DiffFace, arXiv 2212.13344, section 3.2). A unit vector is a faint input: the layer that reads
+    it learns faster by the root of its length, as if its numbers had unit variance.
+    """
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameters; those that read the identity at their own pace."""
+        reader = self.network.get_parameter("id_embed.0.weight")
+        others = [each for each in self.parameters() if each is not reader]
+        return [
+            {"params": others, "pace": 1.0},
+            {"params": [reader], "pace": len(reader[0]) ** 0.5},
+        ]
+
+    def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
+        """Scalar loss on the pictures `rows`."""
+        guess = self.guess(data, rows, generator)
+        face = torch.isin(data.labels[rows], torch.tensor(FACE_PARTS))[:, None].float()
+        seen = imagenet_normalise(guess.pred_x0) * half_masked(data.labels[rows], generator)
+        distance = identity_distance(self.encoder.embed_view(seen), guess.identity)
+        error = (guess.squares * (1 + FACE_WEIGHT * face)).mean()
+        return error + IDENTITY_WEIGHT * distance.mean()
+
+
+class Guess(NamedTuple):
+    """A denoiser's answer to a batch."""
+
+    squares: Tensor  # (B,3,H,W) squared errors of v
+    pred_x0: Tensor  # (B,3,H,W)
+    identity: Tensor  # (B,E) that was asked for
 
 
 def degrade(image: Tensor, generator: Generator) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)

@@ -5,6 +5,7 @@ Each stage is deterministic given the seed and can be stopped and resumed.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from .lessons import (
     IdentityLesson,
     ParserLesson,
     PerceptualLesson,
+    SwapLesson,
 )
 
 LICENCE = "MIT"
@@ -60,8 +62,9 @@ class Stage:
     kind: str  # of the model, also the name of its file
     seed: int
     course: Course
-    config: dict[str, Any]  # what the model's file says of it
+    config: dict[str, Any] | None  # what the model's file says of it; None where it gets no file
     lesson: Callable[[dict[str, nn.Module]], Lesson]
+    needs: tuple[str, ...] = ()  # stages before it
 
 
 def identity_lesson(done: dict[str, nn.Module]) -> Lesson:
@@ -93,14 +96,29 @@ def denoiser_lesson(done: dict[str, nn.Module]) -> Lesson:
     return DenoiserLesson(UNet(DENOISER), encoder, GaussianDiffusion.linear())
 
 
+def swap_lesson(done: dict[str, nn.Module]) -> Lesson:
+    network = copy.deepcopy(done["denoiser"]).train().requires_grad_(True)
+    encoder = IdentityEncoder(done["identity"], SIZE)
+    return SwapLesson(network, encoder, GaussianDiffusion.linear())
+
+
 STAGES = (
     Stage("identity", 1, Course((500, 600), 80, 1e-3), asdict(IDENTITY), identity_lesson),
     Stage(
-        "diffusion",
+        "denoiser",
         2,
-        Course((8000,), 8, 6e-4, ema=0.998, warmup=100),
-        {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
+        Course((8000,), 8, 6e-4, ema=0.998, warmup=100, stop=4600),
+        None,
         denoiser_lesson,
+        needs=("identity",),
+    ),
+    Stage(
+        "diffusion",
+        7,
+        Course((3300,), 8, 6e-4, ema=0.998, warmup=100),
+        {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
+        swap_lesson,
+        needs=("identity", "denoiser"),
     ),
     Stage(
         "parser", 3, Course((900,), 6, 2e-3), {**asdict(PARSER), "size": PARSER_SIZE}, parser_lesson
@@ -114,21 +132,31 @@ STAGES = (
 def train(work: Path, weights: Path, seed: int = 0, kinds: Collection[str] = ()) -> None:
     """Run the stages named (default: all), resuming what lies in `work`; write to `weights`."""
     require_known(kinds)
-    for folder in (work, weights):
-        folder.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     data = portrait_set(work / "portraits.safetensors", PEOPLE, PICTURES, SIZE, seed)
     done: dict[str, nn.Module] = {}
-    for stage in STAGES:
-        if stage.kind in (*kinds, "identity") or not kinds:
-            done[stage.kind] = network = run(stage, data, done, work, seed)
-            origin = {
-                "licence": LICENCE,
-                "seed": str(seed),
-                "training": f"python -m editor_core train {stage.kind} --seed {seed}",
-            }
-            path = weights / stage.kind / "demo.safetensors"
-            path.parent.mkdir(exist_ok=True)
-            save_model(path, network, stage.kind, stage.config, origin)
+    for stage in wanted(kinds):
+        done[stage.kind] = network = run(stage, data, done, work, seed)
+        if stage.config is not None:
+            write(weights / stage.kind / "demo.safetensors", stage, network, seed)
+
+
+def wanted(kinds: Collection[str]) -> list[Stage]:
+    """The stages named, and those that they need; all where none is named."""
+    named = [stage for stage in STAGES if stage.kind in kinds or not kinds]
+    needed = {kind for stage in named for kind in (stage.kind, *stage.needs)}
+    return [stage for stage in STAGES if stage.kind in needed]
+
+
+def write(path: Path, stage: Stage, network: nn.Module, seed: int) -> None:
+    """Save a stage's network with what the file says of it."""
+    origin = {
+        "licence": LICENCE,
+        "seed": str(seed),
+        "training": f"python -m editor_core train {stage.kind} --seed {seed}",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(path, network, stage.kind, stage.config or {}, origin)
 
 
 def require_known(kinds: Collection[str]) -> None:
