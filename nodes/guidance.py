@@ -306,8 +306,7 @@ class GuidancePreset(io.ComfyNode):
                     options=list(PRESETS),
                     default="diffface",
                     tooltip="diffface: the published code's scales (100 steps, skip 25). paper: "
-                    "those of the paper. demo: for the bundled models (ddim, 20 steps, skip 5, "
-                    "ramp_end 0.6, clip_denoised on).",
+                    f"those of the paper. demo: for the bundled models ({sampling_of('demo')}).",
                 ),
                 sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
                 sockets.ParserModel.Input("parser", tooltip="From Load Face Parser."),
@@ -343,6 +342,15 @@ class GuidancePreset(io.ComfyNode):
             "lpips": lpips_model,
         }
         return io.NodeOutput(preset_chain(preset, hosts, eyes))
+
+
+def sampling_of(name: str) -> str:
+    """What a preset sets on the sampler, which a chain cannot carry."""
+    numbers = preset(name)
+    return (
+        f"{numbers.sampler}, {numbers.respacing} steps, skip {numbers.skip}, eta {numbers.eta:g}, "
+        f"ramp_end {numbers.ramp_end:g}, clip_denoised {numbers.clip_denoised}"
+    )
 
 
 def preset_chain(name: str, hosts: dict[str, Any], eyes: EyeBoxes | None) -> Chain:

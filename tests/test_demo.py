@@ -49,10 +49,10 @@ def test_the_demo_writes_every_file_and_keeps_the_background(tmp_path):
 
 
 def test_an_evaluation_prints_and_writes_its_table(tmp_path, capsys):
-    evaluate(2, 0, replace(QUICK, respacing="2"), tmp_path)
+    evaluate(1, 0, replace(QUICK, respacing="2"), tmp_path)
     written = json.loads((tmp_path / "evaluation.json").read_text())
     printed = capsys.readouterr().out
-    assert "--evaluate 2 --seed 0" in written["command"]
+    assert "--evaluate 1 --seed 0" in written["command"]
     assert len(written["figures"]) == 12
     assert all(figure["name"] in printed for figure in written["figures"])
 

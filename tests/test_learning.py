@@ -8,8 +8,15 @@ import torch
 from guided_face_edit.editor_core.demo import training
 from guided_face_edit.editor_core.demo.dataset import PortraitSet, draw_set, portrait_set
 from guided_face_edit.editor_core.demo.judge import Judge, JudgeConfig
-from guided_face_edit.editor_core.demo.learning import Course, learn
-from guided_face_edit.editor_core.demo.lessons import IdentityLesson, degrade, with_margin
+from guided_face_edit.editor_core.demo.learning import Course, Lesson, learn
+from guided_face_edit.editor_core.demo.lessons import (
+    IdentityLesson,
+    SwapLesson,
+    degrade,
+    with_margin,
+)
+from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
+from guided_face_edit.editor_core.face.identity import IdentityEncoder
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet
 
@@ -36,7 +43,7 @@ def test_a_resumed_training_equals_an_unbroken_one(data, tmp_path, monkeypatch):
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
 
 
-class Stopping(torch.nn.Module):
+class Stopping(Lesson):
     """A lesson that breaks off, as a machine does that is switched off."""
 
     def __init__(self, inner, after):
@@ -128,3 +135,29 @@ def test_training_writes_models_that_load(tmp_path, monkeypatch):
 def test_an_unknown_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match='no model "nose".*identity'):
         training.train(tmp_path, tmp_path, kinds=["nose"])
+
+
+def test_the_layer_that_reads_the_identity_learns_at_its_own_pace(data):
+    network = UNet(replace(training.DENOISER, model_channels=32, channel_mult=(1.0,)))
+    encoder = IdentityEncoder(IResNet(training.IDENTITY).eval(), training.SIZE)
+    lesson = SwapLesson(network, encoder, GaussianDiffusion.linear())
+    others, reader = lesson.groups()
+    assert [parameter.shape[1] for parameter in reader["params"]] == [training.EMBEDDING]
+    assert (others["pace"], reader["pace"]) == (1.0, training.EMBEDDING**0.5)
+    count = len(others["params"]) + len(reader["params"])
+    assert count == len(list(lesson.parameters()))
+
+
+def test_a_course_may_stop_before_its_cycles_end():
+    course = Course((100,), batch=1, learning_rate=1.0, stop=40)
+    assert course.steps == 40
+    assert course.rate(39) == Course((100,), batch=1, learning_rate=1.0).rate(39)
+
+
+def test_what_a_model_needs_is_trained_before_it():
+    assert [stage.kind for stage in training.wanted(["diffusion"])] == [
+        "identity",
+        "denoiser",
+        "diffusion",
+    ]
+    assert training.wanted([]) == list(training.STAGES)

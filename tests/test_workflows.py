@@ -111,7 +111,7 @@ def quick(root):
             inputs = node["inputs"]
             inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
             if node["class_type"] == "FaceEdit_GuidedFaceSampler":
-                inputs |= {"steps": 4, "skip": 1, "candidates": min(2, inputs["candidates"])}
+                inputs |= {"steps": 3, "skip": 1, "candidates": 1}
             if node["class_type"] == "ImageScale":
                 inputs |= {"width": 64, "height": 64}
         return graph

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..editor_core.presets import preset
+from ..editor_core.settings import TermSettings
 from ..nodes import NODES
 from .standin.core import CORE
 
@@ -101,44 +103,48 @@ def look(flow: Workflow, models: Mapping[str, Node], source: Out, target: Out) -
 def demo_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node) -> Node:
     """The demo preset, term by term."""
     flow.group("Guidance")
-    always = {"start_percent": 0.0, "end_percent": 1.0}
     views = {"max_rotation": 15.0, "max_shift": 0.1, "max_inset": 0.35, "probability": 0.7}
     chain = flow.own(
         "IdentityGuidance",
         identity_model=models["identity"]["identity_model"],
-        scale=DEMO["identity"],
-        **always,
-        views=2,
+        **pull(DEMO.identity),
+        views=DEMO.views,
         **views,
     )
     chain = flow.own(
         "ParsingGuidance",
         parser=models["parser"]["parser"],
-        scale=DEMO["parsing"],
-        **always,
+        **pull(DEMO.parsing),
         guidance=chain["guidance"],
     )
     chain = flow.own(
         "GazeGuidance",
         gaze_model=models["gaze"]["gaze_model"],
         eyes=eyes["eyes"],
-        scale=DEMO["gaze"],
-        start_percent=0.3,
-        end_percent=1.0,
+        **pull(DEMO.gaze),
         guidance=chain["guidance"],
     )
     chain = flow.own(
         "LpipsGuidance",
         lpips_model=models["lpips"]["lpips_model"],
-        scale=DEMO["lpips"],
-        **always,
+        **pull(DEMO.lpips),
         guidance=chain["guidance"],
     )
-    return flow.own("PixelGuidance", scale=DEMO["pixel"], **always, guidance=chain["guidance"])
+    return flow.own("PixelGuidance", **pull(DEMO.pixel), guidance=chain["guidance"])
 
 
-DEMO = {"identity": 30.0, "parsing": 20.0, "gaze": 20.0, "lpips": 1.0, "pixel": 2.0}
-DEMO_STEPS = {"steps": 20, "skip": 5, "sampler": "ddim", "eta": 0.0}
+DEMO = preset("demo")
+
+
+def pull(term: TermSettings) -> dict[str, float]:
+    """The scale and the window of a term, as a node asks for them."""
+    return {"scale": float(term.scale), **asdict(term.window)}
+
+
+def demo_numbers() -> dict[str, Any]:
+    """The sampler's settings for the bundled models."""
+    names = ("skip", "sampler", "eta", "ramp_end", "clip_denoised")
+    return {"steps": int(DEMO.respacing), **{name: getattr(DEMO, name) for name in names}}
 
 
 def sample(
@@ -155,11 +161,6 @@ def sample(
         guidance=chain["guidance"],
         **{"seed": 0, "candidates": 4, "keep_background": True, **numbers},
     )
-
-
-def demo_numbers() -> dict[str, Any]:
-    """The sampler's settings for the bundled models."""
-    return {**DEMO_STEPS, "ramp_end": 0.6, "clip_denoised": True}
 
 
 def sheet(flow: Workflow, source: Out, target: Out, seen: Mapping[str, Node], edited: Out) -> Node:

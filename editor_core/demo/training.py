@@ -115,7 +115,7 @@ STAGES = (
     Stage(
         "diffusion",
         7,
-        Course((3300,), 8, 6e-4, ema=0.998, warmup=100),
+        Course((3300, 7000), 8, 6e-4, ema=0.998, warmup=100),
         {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
         swap_lesson,
         needs=("identity", "denoiser"),
