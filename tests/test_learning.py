@@ -17,6 +17,7 @@ from guided_face_edit.editor_core.demo.lessons import (
 )
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.face.identity import IdentityEncoder
+from guided_face_edit.editor_core.face.parsing import FacePart
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet
 
@@ -86,6 +87,7 @@ def test_every_lesson_teaches_every_parameter_it_trains(stage, generator):
     done = {
         "identity": IResNet(training.IDENTITY).eval().requires_grad_(False),
         "denoiser": UNet(training.DENOISER),
+        "face": UNet(training.DENOISER),
     }
     lesson = stage.lesson(done)
     loss = lesson(data, torch.tensor([0, 3, 5]), generator)
@@ -158,6 +160,30 @@ def test_what_a_model_needs_is_trained_before_it():
     assert [stage.kind for stage in training.wanted(["diffusion"])] == [
         "identity",
         "denoiser",
+        "face",
         "diffusion",
     ]
     assert training.wanted([]) == list(training.STAGES)
+
+
+def test_a_twin_differs_in_the_face_alone():
+    drawn = draw_set(4, 2, 64, seed=0)
+    differs = (drawn["image"] != drawn["twin"]).any(1)
+    outer = torch.isin(drawn["labels"], torch.tensor([FacePart.BACKGROUND, FacePart.CLOTH]))
+    assert differs[outer].float().mean() < 0.02  # pixels at the rim of the face
+    assert differs[drawn["labels"] == FacePart.SKIN].float().mean() > 0.9
+
+
+def test_a_swap_is_learned_from_twins_at_noisy_steps_alone(data):
+    network = UNet(replace(training.DENOISER, model_channels=32, channel_mult=(1.0,)))
+    encoder = IdentityEncoder(IResNet(training.IDENTITY).eval(), training.SIZE)
+    lesson = SwapLesson(network, encoder, GaussianDiffusion.linear())
+    rows = torch.arange(len(data))
+    for step, some in ((100, False), (900, True)):
+        t = torch.full((len(rows),), step)
+        start = lesson.start(data, rows, t, torch.Generator().manual_seed(0))
+        own, twin = (
+            (start == picture).flatten(1).all(1)
+            for picture in (data.picture(rows), data.twin_picture(rows))
+        )
+        assert (own | twin).all() and twin.any() == some and own.any()

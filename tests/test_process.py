@@ -115,7 +115,9 @@ def test_clipping_holds_the_picture_in_range():
 def test_v_and_epsilon_that_say_the_same_predict_the_same(diffusion):
     x0, noise = _draws(2)
     t = torch.tensor([0, 300, 900])
-    x_t, v = diffusion.q_sample(x0, t, noise), diffusion.v_target(x0, t, noise)
+    x_t, kept = diffusion.q_sample(x0, t, noise), diffusion.alphas_cumprod[t].view(-1, 1, 1, 1)
+    v = kept.sqrt() * noise - (1 - kept).sqrt() * x0
+    torch.testing.assert_close(diffusion.predict_v(x_t, t, x0), v, rtol=0, atol=1e-9)
     by_epsilon, by_v = (
         diffusion.prediction(output, x_t, t, predicts=predicts)
         for output, predicts in ((noise, "epsilon"), (v, "v"))

@@ -20,6 +20,7 @@ class PortraitSet:
     """`people` x `pictures` portraits; row i shows person i // pictures."""
 
     image: torch.Tensor  # (N,3,S,S) uint8
+    twin: torch.Tensor  # (N,3,S,S) uint8: the same head and scene with another inner face
     labels: torch.Tensor  # (N,S,S) uint8
     inner: torch.Tensor  # (N,len(InnerFace.RANGES)) in [0,1]
     scene: torch.Tensor  # (N,len(Scene.RANGES)) in [0,1]
@@ -31,6 +32,10 @@ class PortraitSet:
     def person(self, rows: torch.Tensor) -> torch.Tensor:
         """Index of the person in each row."""
         return rows // self.pictures
+
+    def twin_picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
+        """The twins of pictures as the networks see them."""
+        return self.twin[rows].float() / 127.5 - 1
 
     def picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
         """Pictures as the networks see them."""
@@ -47,18 +52,29 @@ def random_pictures(inner: InnerFace, generator: torch.Generator) -> tuple[Ident
 
 
 def draw_set(people: int, pictures: int, size: int, seed: int) -> dict[str, torch.Tensor]:
-    """Draw the training pictures, `pictures` of every person on different heads."""
+    """Draw the training pictures, `pictures` of every person on different heads.
+
+    A picture's twin has the inner face of the next person.
+    """
     generator = torch.Generator().manual_seed(seed)
     inner = InnerFace.random(people, generator)
     inner = inner.rows(torch.arange(people).repeat_interleave(pictures))
+    others = inner.rows((torch.arange(len(inner)) + pictures) % len(inner))
     rows = []
     for start in tqdm(range(0, len(inner), CHUNK), desc="drawing portraits"):
-        identity, scene = random_pictures(inner.rows(slice(start, start + CHUNK)), generator)
+        chunk = slice(start, start + CHUNK)
+        identity, scene = random_pictures(inner.rows(chunk), generator)
         portrait = draw(identity, scene, size)
-        image = portrait.image.permute(0, 3, 1, 2).mul(255).round().byte()
-        rows.append((image, portrait.labels.byte(), identity.inner.values, scene.values))
+        twin = draw(identity.wearing(others.rows(chunk)), scene, size)
+        images = (levels(portrait.image), levels(twin.image), portrait.labels.byte())
+        rows.append((*images, identity.inner.values, scene.values))
     columns = (torch.cat(column).contiguous() for column in zip(*rows, strict=True))
-    return dict(zip(("image", "labels", "inner", "scene"), columns, strict=True))
+    return dict(zip(("image", "twin", "labels", "inner", "scene"), columns, strict=True))
+
+
+def levels(image: torch.Tensor) -> torch.Tensor:  # (B,H,W,3) -> (B,3,H,W) uint8
+    """Pictures as they are kept."""
+    return image.permute(0, 3, 1, 2).mul(255).round().byte()
 
 
 def portrait_set(path: Path, people: int, pictures: int, size: int, seed: int) -> PortraitSet:

@@ -24,6 +24,7 @@ from .portraits import both_eyes_visible
 Generator = torch.Generator
 ARC_SCALE, ARC_MARGIN = 16.0, 0.1
 FACE_WEIGHT, IDENTITY_WEIGHT = 2.0, 0.1  # in the loss of a swap
+TWINS_FROM = 250  # of 1000 steps
 STRANGERS = 1024  # identities beside the batch's own that a picture must be told from
 
 
@@ -149,16 +150,20 @@ class DenoiserLesson(Lesson):
         x0 = data.picture(rows)
         t = torch.randint(self.diffusion.num_timesteps, (len(rows),), generator=generator)
         noise = torch.randn(x0.shape, generator=generator)
-        x_t = self.diffusion.q_sample(x0, t, noise)
+        x_t = self.diffusion.q_sample(self.start(data, rows, t, generator), t, noise)
         other = torch.randint(1, data.pictures, (len(rows),), generator=generator)
         source = data.person(rows) * data.pictures + (rows + other) % data.pictures
         identity = embed_identity(self.encoder, data.picture(source))
         v = self.network(x_t, self.diffusion.model_timesteps(t), identity)
-        squares = (v - self.diffusion.v_target(x0, t, noise)) ** 2
+        squares = (v - self.diffusion.predict_v(x_t, t, x0)) ** 2
         return Guess(squares, self.diffusion.predict_x0_from_v(x_t, t, v), identity)
 
+    def start(self, data: PortraitSet, rows: Tensor, t: Tensor, generator: Generator) -> Tensor:
+        """What is noised: the picture that is asked for."""
+        return data.picture(rows)
 
-class SwapLesson(DenoiserLesson):
+
+class FaceLesson(DenoiserLesson):
     """The denoiser's lesson with an eye on the face, and on whose it is.
 
     Errors in the face count more, and the predicted picture must have the identity asked for
@@ -183,6 +188,20 @@ class SwapLesson(DenoiserLesson):
         distance = identity_distance(self.encoder.embed_view(seen), guess.identity)
         error = (guess.squares * (1 + FACE_WEIGHT * face)).mean()
         return error + IDENTITY_WEIGHT * distance.mean()
+
+
+class SwapLesson(FaceLesson):
+    """The face's lesson as a swap poses it: what is noised may show somebody else.
+
+    At noisy steps half the pictures are noised from their twins, so that the network learns to take
+    the inner face from the identity, and pose, light and head from what it sees.
+    """
+
+    def start(self, data: PortraitSet, rows: Tensor, t: Tensor, generator: Generator) -> Tensor:
+        """What is noised: the picture that is asked for, or its twin."""
+        twin = (torch.rand(len(rows), generator=generator) < 0.5) & (t >= TWINS_FROM)
+        own = data.picture(rows)
+        return torch.where(twin[:, None, None, None], data.twin_picture(rows), own)
 
 
 class Guess(NamedTuple):

@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -26,6 +26,7 @@ from .judge import Judge, JudgeConfig
 from .learning import Course, Lesson, learn
 from .lessons import (
     DenoiserLesson,
+    FaceLesson,
     GazeLesson,
     IdentityLesson,
     ParserLesson,
@@ -96,10 +97,19 @@ def denoiser_lesson(done: dict[str, nn.Module]) -> Lesson:
     return DenoiserLesson(UNet(DENOISER), encoder, GaussianDiffusion.linear())
 
 
-def swap_lesson(done: dict[str, nn.Module]) -> Lesson:
-    network = copy.deepcopy(done["denoiser"]).train().requires_grad_(True)
+def face_lesson(done: dict[str, nn.Module]) -> Lesson:
     encoder = IdentityEncoder(done["identity"], SIZE)
-    return SwapLesson(network, encoder, GaussianDiffusion.linear())
+    return FaceLesson(resumed(done["denoiser"]), encoder, GaussianDiffusion.linear())
+
+
+def swap_lesson(done: dict[str, nn.Module]) -> Lesson:
+    encoder = IdentityEncoder(done["identity"], SIZE)
+    return SwapLesson(resumed(done["face"]), encoder, GaussianDiffusion.linear())
+
+
+def resumed(network: nn.Module) -> UNet:
+    """A copy of a trained U-Net, to train on."""
+    return cast(UNet, copy.deepcopy(network).train().requires_grad_(True))
 
 
 STAGES = (
@@ -113,12 +123,20 @@ STAGES = (
         needs=("identity",),
     ),
     Stage(
-        "diffusion",
+        "face",
         7,
-        Course((3300, 7000), 8, 6e-4, ema=0.998, warmup=100),
+        Course((3300,), 8, 6e-4, ema=0.998, warmup=100),
+        None,
+        face_lesson,
+        needs=("identity", "denoiser"),
+    ),
+    Stage(
+        "diffusion",
+        8,
+        Course((4500,), 8, 6e-4, ema=0.998, warmup=100),
         {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
         swap_lesson,
-        needs=("identity", "denoiser"),
+        needs=("identity", "denoiser", "face"),
     ),
     Stage(
         "parser", 3, Course((900,), 6, 2e-3), {**asdict(PARSER), "size": PARSER_SIZE}, parser_lesson

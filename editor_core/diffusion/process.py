@@ -150,13 +150,16 @@ class GaussianDiffusion:
         scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
         return (scaled - x0) / rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
 
-    def v_target(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """v, between noise and picture (Salimans and Ho 2022, arXiv 2202.00512, section 4)."""
-        kept = rows(self.sqrt_alphas_cumprod, t, x0)
-        return kept * noise - rows(self.sqrt_one_minus_alphas_cumprod, t, x0) * x0
+    def predict_v(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
+        """The v that leads from x_t to x_0 (Salimans and Ho 2022, arXiv 2202.00512, section 4).
+
+        Where x_t is x_0 with some noise it is sqrt(a) noise - sqrt(1 - a) x_0, a = alphas_cumprod.
+        """
+        kept = rows(self.sqrt_alphas_cumprod, t, x_t)
+        return (kept * x_t - x0) / rows(self.sqrt_one_minus_alphas_cumprod, t, x_t)
 
     def predict_x0_from_v(self, x_t: Tensor, t: Tensor, v: Tensor) -> Tensor:
-        """x_0 of which x_t is a sample with this v (Salimans and Ho 2022, appendix D)."""
+        """x_0 to which this v leads from x_t (Salimans and Ho 2022, appendix D)."""
         kept = rows(self.sqrt_alphas_cumprod, t, x_t)
         return kept * x_t - rows(self.sqrt_one_minus_alphas_cumprod, t, x_t) * v
 
