@@ -65,7 +65,9 @@ def load_parser(path: StrPath) -> FaceParser:
     with _blaming(path):
         config = bisenet.config_from_state_dict(checkpoint.tensors)
         network = _filled(bisenet.BiSeNet, config, checkpoint.tensors)
-    return FaceParser(network, size=checkpoint.config.get("size", DEFAULT_PARSER_SIZE))
+    return FaceParser(
+        _channels_last(network), size=checkpoint.config.get("size", DEFAULT_PARSER_SIZE)
+    )
 
 
 @gradients()
@@ -75,7 +77,7 @@ def load_identity(path: StrPath) -> IdentityEncoder:
     with _blaming(path):
         config = iresnet.config_from_state_dict(checkpoint.tensors)
         network = _filled(iresnet.IResNet, config, checkpoint.tensors)
-    return IdentityEncoder(network, size=config.input_size)
+    return IdentityEncoder(_channels_last(network), size=config.input_size)
 
 
 @gradients()
@@ -177,15 +179,17 @@ def _blaming(path: StrPath) -> Iterator[None]:
 def _filled(
     make: Callable[[Any], Network], config: object, tensors: Mapping[str, Tensor]
 ) -> Network:
-    """A network made without values of its own, then given those of a file.
-
-    Its convolutions hold their weights channels last: the published sizes run a fifth faster so.
-    """
+    """A network made without values of its own, then given those of a file."""
     with torch.device("meta"):
         network = make(config)
     full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     network.load_state_dict(full, strict=True, assign=True)
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return network.eval().requires_grad_(False)
+
+
+def _channels_last(network: Network) -> Network:
+    """The layout in which large convolutions run a fifth faster on a CPU."""
+    return network.to(memory_format=torch.channels_last)
 
 
 def _schedule(told: Mapping[str, Any]) -> GaussianDiffusion:

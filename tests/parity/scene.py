@@ -39,6 +39,7 @@ Notes = dict[str, Any]
 Tensors = Mapping[str, Tensor]
 
 MAKERS = {"bisenet": bisenet_from_note, "arcface": iresnet_from_note, "eyenet": eyenet_from_note}
+CHANNELS_LAST = ("bisenet", "arcface")  # as the loaders lay them out
 PARSING_SIZE = 256  # at which the reference compares parsings, whatever the picture's size
 EXACT = preset("diffface-exact")
 
@@ -60,7 +61,7 @@ def network(folder: Path, kind: str, seed: int) -> Any:
     described = manifest["files"].get("nets.safetensors", {"notes": {}})["notes"].get(kind, {})
     sizes = {key: value for key, value in described.items() if key != "sha256_of_all"}
     filled = MAKERS[kind]({"rules": kind, **sizes, "seed": seed}, manifest["rules"])
-    return filled.to(memory_format=torch.channels_last)
+    return filled.to(memory_format=torch.channels_last) if kind in CHANNELS_LAST else filled
 
 
 def face_models(folder: Path, note: Notes, tensors: Tensors) -> FaceModels:
