@@ -16,7 +16,12 @@ from .diffusion.process import DiffusionModel
 from .diffusion.sampling import Listener, Step, batch_index, unheard
 from .face.eyes import EyeBoxes
 from .face.gaze import GazeEstimator
-from .face.identity import IdentityEncoder, embed_identity, identity_distance
+from .face.identity import (
+    IdentityEncoder,
+    embed_identity,
+    identity_distance,
+    one_for_each,
+)
 from .face.parsing import FaceParser, FaceParsing, face_mask, parse_face, require_face
 from .guidance.chain import (
     GazeGuidance,
@@ -139,7 +144,9 @@ def edit_target(
         scene = Scene(
             target=to_signed(target, "target").to(model.device),
             mask=to_mask(mask, target).to(model.device),
-            embedding=_one_each(embedding, target, model.device),
+            embedding=None
+            if embedding is None
+            else one_for_each(embedding, len(target), "targets").to(model.device),
             generators=noise.generators,
             candidates=settings.candidates,
         )
@@ -231,17 +238,6 @@ def _require_size(target: Tensor, size: int) -> None:
 def _area(parsing: FaceParsing, settings: EditSettings) -> Tensor:
     require_face(parsing, "target")
     return face_mask(parsing, grow=settings.grow, feather=settings.feather)
-
-
-def _one_each(embedding: Tensor | None, target: Tensor, device: torch.device) -> Tensor | None:
-    if embedding is None:
-        return None
-    if len(embedding) not in (1, len(target)):
-        raise ValueError(
-            f"got {len(embedding)} embeddings for {len(target)} targets: "
-            "give one for all of them, or one for each"
-        )
-    return embedding.to(device).expand(len(target), -1)
 
 
 def _seeds(settings: EditSettings, pairs: int) -> range:

@@ -118,7 +118,18 @@ def _read(path: str | os.PathLike[str], mode: str) -> Tensor:
     if picture.mode != mode:
         bands = f"{picture.mode} with {len(picture.getbands())} channels"
         raise ValueError(f"{path} is {bands}, expected {mode} with 8 bits each: convert it first")
-    return torch.from_numpy(np.array(picture))[None].float() / 255
+    return from_picture(picture)[None]
+
+
+def from_picture(picture: Image.Image) -> Tensor:  # -> (H,W,3) or (H,W) in [0, 1]
+    """The pixels of a PIL picture of 8 bits."""
+    return torch.from_numpy(np.array(picture)).float() / 255
+
+
+def to_picture(image: Tensor) -> Image.Image:  # (H,W,3) in [0, 1], clamped
+    """A PIL picture of 8 bits."""
+    levels = image.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return Image.fromarray(levels.cpu().numpy())
 
 
 def _decode(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
@@ -134,10 +145,8 @@ def write_png(
     path: str | os.PathLike[str], image: Tensor, metadata: Mapping[str, str] | None = None
 ) -> None:  # (H,W,3) or (1,H,W,3) in [0, 1]
     """Writes one picture, whole or not at all; `metadata` becomes UTF-8 text chunks."""
-    pixels = image.reshape(image.shape[-3:]).detach().clamp(0, 1).mul(255).round()
     chunks = PngImagePlugin.PngInfo()
     for key, value in (metadata or {}).items():
         chunks.add_itxt(key, value)
     with atomic_write(path) as part:
-        picture = Image.fromarray(pixels.to(torch.uint8).cpu().numpy())
-        picture.save(part, format="PNG", pnginfo=chunks)
+        to_picture(image.reshape(image.shape[-3:])).save(part, format="PNG", pnginfo=chunks)

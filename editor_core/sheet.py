@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from .images import from_picture, to_picture
 
 CAPTION = 22  # pixels under a panel
 GAP = 6
@@ -15,8 +17,6 @@ PAPER, INK = (250, 250, 248), (40, 42, 46)
 
 def contact_sheet(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tensor:
     """Captioned pictures (H,W,3) in [0,1] in a row, each `side` high -> (h,w,3)."""
-    from PIL import Image, ImageDraw
-
     pictures = [_scaled(picture, side) for _, picture in panels]
     width = sum(picture.width + GAP for picture in pictures) + GAP
     paper = Image.new("RGB", (width, side + CAPTION + 2 * GAP), PAPER)
@@ -27,7 +27,7 @@ def contact_sheet(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tens
         middle = (left + picture.width / 2, side + GAP + CAPTION / 2)
         pen.text(middle, caption, fill=INK, anchor="mm")
         left += picture.width + GAP
-    return torch.from_numpy(np.array(paper)).float() / 255
+    return from_picture(paper)
 
 
 def contact_sheets(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tensor:
@@ -43,9 +43,7 @@ def contact_sheets(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Ten
     )
 
 
-def _scaled(picture: Tensor, side: int):
-    from PIL import Image
-
-    image = Image.fromarray(picture.mul(255).round().byte().cpu().numpy())
+def _scaled(picture: Tensor, side: int) -> Image.Image:
+    image = to_picture(picture)
     width = max(1, round(side * image.width / image.height))
     return image.resize((width, side), Image.Resampling.BICUBIC)

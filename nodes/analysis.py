@@ -17,7 +17,12 @@ from ..editor_core.face.eyes import (
     find_eyes_in_parsing,
 )
 from ..editor_core.face.gaze import Gaze, estimate_gaze, paint_gaze
-from ..editor_core.face.identity import average_identity, embed_identity, identity_distance
+from ..editor_core.face.identity import (
+    average_identity,
+    embed_identity,
+    identity_distance,
+    one_for_each,
+)
 from ..editor_core.face.parsing import (
     FaceParsing,
     FacePart,
@@ -253,19 +258,10 @@ class IdentityDistance(io.ComfyNode):
     ) -> io.NodeOutput:
         with host.on_device(identity_model):
             seen = embed_identity(identity_model.model, host.signed(image))
-        require_one_each(embedding, image)
-        distances = identity_distance(seen, embedding.to(seen)).tolist()
+        asked = one_for_each(embedding.to(seen), len(seen), "pictures")
+        distances = identity_distance(seen, asked).tolist()
         text = "\n".join(f"{k}: {distance:.4f}" for k, distance in enumerate(distances))
         return io.NodeOutput(sum(distances) / len(distances), text)
-
-
-def require_one_each(embedding: Tensor, image: Tensor) -> None:
-    """Refuse numbers that do not fit each other."""
-    if len(embedding) not in (1, len(image)):
-        raise ValueError(
-            f"got {len(embedding)} embeddings for {len(image)} pictures: give one for all of "
-            "them, or one for each"
-        )
 
 
 class SaveIdentityEmbedding(io.ComfyNode):

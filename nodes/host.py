@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
 from ..editor_core.diffusion.sampling import Step
-from ..editor_core.images import to_signed, to_unit
+from ..editor_core.images import to_picture, to_signed, to_unit
 
 Choice = TypeVar("Choice")
 Model = TypeVar("Model")
@@ -184,5 +184,4 @@ class Progress:
 
 def preview(pred_x0: Tensor) -> Image.Image:  # (B,3,H,W) in [-1,1]
     """The first picture of the batch."""
-    pixels = to_unit(pred_x0[:1].float())[0].mul(255).round().byte().cpu().numpy()
-    return Image.fromarray(pixels)
+    return to_picture(to_unit(pred_x0[:1].float())[0])

@@ -13,7 +13,8 @@ from guided_face_edit.editor_core.demo.pairs import draw_pairs
 from guided_face_edit.editor_core.images import write_png
 from guided_face_edit.nodes import NODES
 from guided_face_edit.tests.standin.graph import run_graph
-from guided_face_edit.tests.workflow_files import WORKFLOWS, api_format, ui_format
+from guided_face_edit.tests.workflow_formats import api_format, ui_format
+from guided_face_edit.tests.workflow_graphs import WORKFLOWS
 
 CLASSES = {node.define_schema().node_id: node for node in NODES}
 

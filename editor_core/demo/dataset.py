@@ -33,13 +33,13 @@ class PortraitSet:
         """Index of the person in each row."""
         return rows // self.pictures
 
-    def twin_picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
-        """The twins of pictures as the networks see them."""
-        return self.twin[rows].float() / 127.5 - 1
-
     def picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
         """Pictures as the networks see them."""
-        return self.image[rows].float() / 127.5 - 1
+        return seen(self.image[rows])
+
+    def twin_picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
+        """The twins of pictures as the networks see them."""
+        return seen(self.twin[rows])
 
 
 def random_pictures(inner: InnerFace, generator: torch.Generator) -> tuple[Identity, Scene]:
@@ -75,6 +75,11 @@ def draw_set(people: int, pictures: int, size: int, seed: int) -> dict[str, torc
 def levels(image: torch.Tensor) -> torch.Tensor:  # (B,H,W,3) -> (B,3,H,W) uint8
     """Pictures as they are kept."""
     return image.permute(0, 3, 1, 2).mul(255).round().byte()
+
+
+def seen(kept: torch.Tensor) -> torch.Tensor:  # uint8 -> float in [-1,1]
+    """Kept pictures as the networks see them."""
+    return kept.float() / 127.5 - 1
 
 
 def portrait_set(path: Path, people: int, pictures: int, size: int, seed: int) -> PortraitSet:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+from PIL import ImageDraw
 from torch import Tensor, nn
 
+from ..images import from_picture, to_picture
 from .eyes import EyeBoxes, EyeCrops, crop_eyes
 
 ARROW = 3.0  # eye boxes' widths that a gaze to the very side would reach
@@ -50,9 +51,7 @@ def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze) -> Tensor:  # (B,H,W,
 
 
 def _arrows(picture: Tensor, eyes: list[list[int]], turned: list[float]) -> Tensor:
-    from PIL import Image, ImageDraw
-
-    canvas = Image.fromarray(picture.mul(255).round().byte().cpu().numpy())
+    canvas = to_picture(picture)
     pen = ImageDraw.Draw(canvas)
     for x0, y0, x1, y1 in eyes:
         middle, reach = ((x0 + x1) / 2, (y0 + y1) / 2), ARROW * (x1 - x0)
@@ -60,4 +59,4 @@ def _arrows(picture: Tensor, eyes: list[list[int]], turned: list[float]) -> Tens
         width = max(1, (x1 - x0) // 16)
         pen.line([middle, tip], fill=ARROW_COLOUR, width=width)
         pen.ellipse([tip[0] - width, tip[1] - width, tip[0] + width, tip[1] + width], ARROW_COLOUR)
-    return torch.from_numpy(np.array(canvas)).float() / 255
+    return from_picture(canvas)

@@ -39,6 +39,16 @@ def average_identity(embeddings: Tensor) -> Tensor:  # (B,E) -> (1,E)
     return F.normalize(embeddings.mean(0, keepdim=True), dim=1)
 
 
+def one_for_each(embedding: Tensor, count: int, name: str) -> Tensor:  # (1 or count,E)
+    """The embedding of each of `count` pictures (count,E); one alone serves them all."""
+    if len(embedding) not in (1, count):
+        raise ValueError(
+            f"got {len(embedding)} embeddings for {count} {name}: "
+            "give one for all of them, or one for each"
+        )
+    return embedding.expand(count, -1)
+
+
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:  # (...,E), (...,E) -> (...)
     """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2."""
     if a.shape[-1] != b.shape[-1]:

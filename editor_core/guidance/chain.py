@@ -16,14 +16,13 @@ from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser, parse_face
 from .terms import (
-    ALWAYS,
     GazeTerm,
     GuidanceTerm,
     IdentityTerm,
     LpipsTerm,
     ParsingTerm,
     PixelTerm,
-    Window,
+    Pull,
 )
 from .views import RandomViews
 
@@ -60,10 +59,8 @@ class Guidance(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pull:
-    scale: float = 1.0
-    window: Window = ALWAYS
+class Unbound(Pull):
+    """What all guidance shares: it hands its scale and window on to the term."""
 
     @property
     def pull(self) -> dict[str, Any]:
@@ -71,7 +68,7 @@ class _Pull:
 
 
 @dataclass(frozen=True)
-class IdentityGuidance(_Pull):
+class IdentityGuidance(Unbound):
     """Towards the source's identity, seen from random views."""
 
     name: ClassVar[str] = IdentityTerm.name
@@ -89,7 +86,7 @@ class IdentityGuidance(_Pull):
 
 
 @dataclass(frozen=True)
-class ParsingGuidance(_Pull):
+class ParsingGuidance(Unbound):
     """Towards the target's own parts."""
 
     name: ClassVar[str] = ParsingTerm.name
@@ -102,7 +99,7 @@ class ParsingGuidance(_Pull):
 
 
 @dataclass(frozen=True)
-class GazeGuidance(_Pull):
+class GazeGuidance(Unbound):
     """Towards the target's gaze; `boxes` are of its eyes, one row a target."""
 
     name: ClassVar[str] = GazeTerm.name
@@ -122,7 +119,7 @@ class GazeGuidance(_Pull):
 
 
 @dataclass(frozen=True)
-class LpipsGuidance(_Pull):
+class LpipsGuidance(Unbound):
     """Towards the target outside the mask, as LPIPS sees it."""
 
     name: ClassVar[str] = LpipsTerm.name
@@ -135,7 +132,7 @@ class LpipsGuidance(_Pull):
 
 
 @dataclass(frozen=True)
-class PixelGuidance(_Pull):
+class PixelGuidance(Unbound):
     """Towards the target, pixel by pixel."""
 
     name: ClassVar[str] = PixelTerm.name

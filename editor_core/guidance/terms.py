@@ -56,13 +56,15 @@ class GuidanceTerm(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pull:
+class Pull:
+    """How hard and when."""
+
     scale: float = 1.0
     window: Window = ALWAYS
 
 
 @dataclass(frozen=True)
-class IdentityTerm(_Pull):
+class IdentityTerm(Pull):
     """1 - cos between the face in the mask and the source's identity, mean over views."""
 
     name: ClassVar[str] = "identity"
@@ -80,7 +82,7 @@ class IdentityTerm(_Pull):
 
 
 @dataclass(frozen=True)
-class ParsingTerm(_Pull):
+class ParsingTerm(Pull):
     """Mean absolute difference of class scores, summed over the parts that a swap replaces."""
 
     name: ClassVar[str] = "parsing"
@@ -96,7 +98,7 @@ class ParsingTerm(_Pull):
 
 
 @dataclass(frozen=True)
-class GazeTerm(_Pull):
+class GazeTerm(Pull):
     """Mean absolute difference of the network's (pitch, yaw), left eye plus right eye."""
 
     name: ClassVar[str] = "gaze"
@@ -126,7 +128,7 @@ class GazeTerm(_Pull):
 
 
 @dataclass(frozen=True)
-class LpipsTerm(_Pull):
+class LpipsTerm(Pull):
     """LPIPS distance to the target outside the mask, as in Blended Diffusion (2111.14818)."""
 
     name: ClassVar[str] = "lpips"
@@ -141,7 +143,7 @@ class LpipsTerm(_Pull):
 
 
 @dataclass(frozen=True)
-class PixelTerm(_Pull):
+class PixelTerm(Pull):
     """Mean squared difference to the target over the whole picture."""
 
     name: ClassVar[str] = "pixel"
