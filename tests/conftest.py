@@ -34,6 +34,7 @@ install(Path(BASE.name))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the workflow files anew")
+    parser.addoption("--screenshots", metavar="DIR", help="keep what the browser tests see")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,3 +61,18 @@ def folders():
     import folder_paths
 
     return folder_paths
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A real ComfyUI with this pack in it, and pictures for the workflows."""
+    from guided_face_edit.tests.live_server import find_comfyui, running
+    from guided_face_edit.tests.workflow_files import put_pictures
+
+    comfyui = find_comfyui()
+    if comfyui is None:
+        pytest.skip("no ComfyUI: name one in COMFYUI_PATH, or put the pack into its custom_nodes")
+    base = tmp_path_factory.mktemp("comfyui")
+    put_pictures(base / "input")
+    with running(comfyui, base) as server:
+        yield server

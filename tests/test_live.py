@@ -11,59 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from guided_face_edit.editor_core.demo.pairs import draw_pairs
-from guided_face_edit.editor_core.images import write_png
-from guided_face_edit.tests.live_server import NodeError, find_comfyui, running
+from guided_face_edit.tests.live_server import NodeError
+from guided_face_edit.tests.workflow_files import NAMES, SAMPLER, quick_graph
 
 pytestmark = pytest.mark.live
-
-SAMPLER = "FaceEdit_GuidedFaceSampler"
-NAMES = (
-    "face_swap_demo",
-    "face_swap_diffface",
-    "analysis_only",
-    "candidates_and_metrics",
-    "batch_pairs",
-)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    comfyui = find_comfyui()
-    if comfyui is None:
-        pytest.skip("no ComfyUI: name one in COMFYUI_PATH, or put the pack into its custom_nodes")
-    base = tmp_path_factory.mktemp("comfyui")
-    _put_pictures(base / "input")
-    with running(comfyui, base) as server:
-        yield server
-        log = server.log.read_text(errors="replace")
-    assert "guided-face-edit" not in "".join(log.partition("Traceback")[1:]), log[-3000:]
-
-
-def _put_pictures(folder):
-    pairs = draw_pairs(2, 0, 64)
-    for kind, images in (("source", pairs.source.image), ("target", pairs.target.image)):
-        (folder / f"{kind}s").mkdir(parents=True)
-        write_png(folder / f"{kind}.png", images[0])
-        for k, image in enumerate(images):
-            write_png(folder / f"{kind}s" / f"{k}.png", image)
 
 
 @pytest.fixture
 def graph(root):
-    """A workflow of the pack, quick, and with the bundled weights in place of published ones."""
+    """A workflow of the pack, quick."""
 
     def load(name, **changes):
-        text = (root / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8")
-        graph = json.loads(text)
-        for node in graph.values():
-            inputs = node["inputs"]
-            inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
-            if node["class_type"] == "ImageScale":
-                inputs |= {"width": 64, "height": 64}
-            if node["class_type"] == SAMPLER:
-                inputs |= {"steps": 5, "skip": 1, "candidates": 2, **changes}
-        return graph
+        return quick_graph(root, name, **{"steps": 5, "skip": 1, "candidates": 2, **changes})
 
     return load
 

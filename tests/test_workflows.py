@@ -1,7 +1,6 @@
 """The workflows: both files of each say the same, everything in them is valid, and they run."""
 
 import json
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,22 +8,20 @@ import pytest
 import torch
 from PIL import Image
 
-from guided_face_edit.editor_core.demo.pairs import draw_pairs
-from guided_face_edit.editor_core.images import write_png
 from guided_face_edit.nodes import NODES
 from guided_face_edit.tests.standin.graph import run_graph
+from guided_face_edit.tests.workflow_files import (
+    NAMES,
+    SAMPLER,
+    paths,
+    put_pictures,
+    quick_graph,
+    read,
+)
 from guided_face_edit.tests.workflow_formats import api_format, ui_format
 from guided_face_edit.tests.workflow_graphs import WORKFLOWS
 
 CLASSES = {node.define_schema().node_id: node for node in NODES}
-
-NAMES = (
-    "face_swap_demo",
-    "face_swap_diffface",
-    "analysis_only",
-    "candidates_and_metrics",
-    "batch_pairs",
-)
 
 
 @pytest.fixture(scope="module")
@@ -33,29 +30,21 @@ def files(root, request):
     for flow in (make() for make in WORKFLOWS):
         made[flow.name] = ui_format(flow), api_format(flow)
         if request.config.getoption("--rewrite"):
-            for value, path in zip(made[flow.name], _paths(root, flow.name), strict=True):
+            for value, path in zip(made[flow.name], paths(root, flow.name), strict=True):
                 path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     assert set(made) == set(NAMES)
     return made
 
 
-def _paths(root, name):
-    return root / "workflows" / f"{name}.json", root / "workflows" / "api" / f"{name}.json"
-
-
-def _read(root, name):
-    return (json.loads(path.read_text(encoding="utf-8")) for path in _paths(root, name))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_files_are_what_the_code_makes(files, root, name):
-    assert list(_read(root, name)) == list(files[name]), "run pytest with --rewrite"
+    assert list(read(root, name)) == list(files[name]), "run pytest with --rewrite"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_browsers_graph_is_the_servers(root, name):
     """Read back from the UI file alone, with no help of the code that wrote it."""
-    ui, api = _read(root, name)
+    ui, api = read(root, name)
     links = {link[0]: link for link in ui["links"]}
     seen = {}
     for node in (node for node in ui["nodes"] if node["type"] != "MarkdownNote"):
@@ -71,13 +60,13 @@ def test_the_browsers_graph_is_the_servers(root, name):
         assert api[number]["class_type"] == kind
         assert {k: v for k, v in inputs.items() if isinstance(v, list)} == wired
         constants = [value for value in inputs.values() if not isinstance(value, list)]
-        extra = {"FaceEdit_GuidedFaceSampler": ["fixed"], "LoadImage": ["image"]}.get(kind, [])
+        extra = {SAMPLER: ["fixed"], "LoadImage": ["image"]}.get(kind, [])
         assert sorted(map(str, values)) == sorted(map(str, constants + extra))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_link_joins_an_output_to_an_input_of_its_type(root, name):
-    ui, _ = _read(root, name)
+    ui, _ = read(root, name)
     nodes = {node["id"]: node for node in ui["nodes"]}
     for number, start, slot, end, place, kind in ui["links"]:
         out, into = nodes[start]["outputs"][slot], nodes[end]["inputs"][place]
@@ -87,7 +76,7 @@ def test_every_link_joins_an_output_to_an_input_of_its_type(root, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nodes_lie_in_their_groups_and_apart(root, name):
-    ui, _ = _read(root, name)
+    ui, _ = read(root, name)
     boxes = [(*node["pos"], *node["size"]) for node in ui["nodes"]]
     for k, (x, y, width, height) in enumerate(boxes):
         for left, top, wide, high in boxes[k + 1 :]:
@@ -103,41 +92,16 @@ def test_every_workflow_has_a_thumbnail(root, name):
 
 
 @pytest.fixture
-def quick(root):
-    """A graph that edits in three steps, with the bundled weights in place of published ones."""
-
-    def load(name):
-        _, graph = _read(root, name)
-        for node in graph.values():
-            inputs = node["inputs"]
-            inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
-            if node["class_type"] == "FaceEdit_GuidedFaceSampler":
-                inputs |= {"steps": 3, "skip": 1, "candidates": 1}
-            if node["class_type"] == "ImageScale":
-                inputs |= {"width": 64, "height": 64}
-        return graph
-
-    return load
-
-
-@pytest.fixture
 def pictures(folders):
-    """Drawn faces in the input folder, where the workflows look for pictures."""
-    folder, pairs = Path(folders.get_input_directory()), draw_pairs(2, 0, 64)
-    for kind, images in (("source", pairs.source.image), ("target", pairs.target.image)):
-        shutil.rmtree(folder / f"{kind}s", ignore_errors=True)
-        (folder / f"{kind}s").mkdir()
-        write_png(folder / f"{kind}.png", images[0])
-        for k, image in enumerate(images):
-            write_png(folder / f"{kind}s" / f"{k}.png", image)
+    put_pictures(Path(folders.get_input_directory()))
 
 
 @pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize("name", NAMES)
-def test_every_workflow_runs_to_its_pictures(name, quick):
-    graph = quick(name)
+def test_every_workflow_runs_to_its_pictures(name, root):
+    graph = quick_graph(root, name, steps=3, skip=1, candidates=1)
     done = run_graph(graph, CLASSES)
-    samplers = [k for k, v in graph.items() if v["class_type"] == "FaceEdit_GuidedFaceSampler"]
+    samplers = [k for k, v in graph.items() if v["class_type"] == SAMPLER]
     assert len(samplers) == (name != "analysis_only")
     for sampler in samplers:
         inputs = graph[sampler]["inputs"]

@@ -1,0 +1,112 @@
+"""The pack in ComfyUI's own page: its nodes can be made, its workflows opened and run.
+
+`--screenshots DIR` keeps a picture of each workflow after its run.
+"""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from guided_face_edit.tests.workflow_files import NAMES, read
+
+pytestmark = pytest.mark.browser
+
+READY = "() => window.app?.vueAppReady && window.app.graph"
+ACTIVE = "() => window.app.extensionManager?.workflow?.activeWorkflow"  # stays null on old hosts
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+RUN = 300_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium: the one that CHROMIUM names, else the one on the path."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chrome")
+    if program is None:
+        pytest.skip("no Chromium on the path: install one, or name it in CHROMIUM")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(server, browser):
+    """ComfyUI's page, ready to open a workflow; nothing of ours may raise in it."""
+    server.post("/api/settings", {"Comfy.TutorialCompleted": True})
+    page = browser.new_page(viewport={"width": 1920, "height": 1080})
+    raised = []
+    page.on("pageerror", lambda error: raised.append(str(error)))
+    page.goto(server.url("/"))
+    page.wait_for_function(READY, timeout=120_000)
+    wait_a_while(page, ACTIVE)
+    yield page
+    page.close()
+    assert not [error for error in raised if "guided-face-edit" in error or "FaceEdit" in error]
+
+
+def wait_a_while(page, condition):
+    from playwright.sync_api import TimeoutError
+
+    try:
+        page.wait_for_function(condition, timeout=10_000)
+    except TimeoutError:
+        return
+
+
+def open_workflow(page, server, name):
+    """Open a template as the template browser does: the file that the server lists."""
+    template = server.get(f"/api/workflow_templates/guided-face-edit/{name}.json")
+    page.evaluate("([graph, name]) => app.loadGraphData(graph, true, true, name)", [template, name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_queues_what_the_api_file_says(page, server, root, name):
+    open_workflow(page, server, name)
+    queued = page.evaluate("async () => (await app.graphToPrompt()).output")
+    _, api = read(root, name)
+    assert {number: node["inputs"] for number, node in queued.items()} == {
+        number: node["inputs"] for number, node in api.items()
+    }
+
+
+def test_every_node_can_be_made(page):
+    made = page.evaluate(
+        """() => Object.keys(LiteGraph.registered_node_types)
+            .filter((kind) => kind.startsWith('FaceEdit_'))
+            .map((kind) => LiteGraph.createNode(kind))
+            .map((node) => [node.type, node.outputs.length + (node.widgets ?? []).length])"""
+    )
+    assert len(made) == 26
+    assert all(parts > 0 for _, parts in made)
+
+
+@pytest.mark.parametrize("name", ["face_swap_demo", "candidates_and_metrics"])
+def test_a_template_runs_untouched(page, server, name, request):
+    open_workflow(page, server, name)
+    before = set(server.get("/history"))
+    page.evaluate("() => app.queuePrompt(0, 1)")
+    page.wait_for_function(
+        """async (before) => {
+            const history = await (await fetch('/history')).json()
+            return Object.keys(history).some((id) => !before.includes(id))
+        }""",
+        arg=sorted(before),
+        timeout=RUN,
+        polling=500,
+    )
+    (prompt,) = set(server.get("/history")) - before
+    run = server.get(f"/history/{prompt}")[prompt]
+    assert run["status"]["status_str"] == "success", json.dumps(run["status"])
+    assert any(each.get("images") for each in run["outputs"].values())
+    keep_screenshot(page, request, name)
+
+
+def keep_screenshot(page, request, name):
+    folder = request.config.getoption("--screenshots")
+    if folder:
+        page.evaluate("() => app.extensionManager?.command?.execute('Comfy.Canvas.FitView')")
+        page.wait_for_timeout(3000)
+        page.screenshot(path=os.path.join(folder, f"{name}.png"))
