@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -170,11 +169,8 @@ def running(comfyui: Path, base: Path) -> Iterator[Server]:
             _await(server, process)
             yield server
         finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.terminate()
+            process.wait(30)
 
 
 def _command(comfyui: Path, base: Path, port: int) -> list[str]:

@@ -121,8 +121,8 @@ report = {"Schema": sorted(inspect.signature(io.Schema).parameters)}
 for name in sys.argv[2].split():
     kind = getattr(io, name)
     report |= {f"{name}.{part}": options(getattr(kind, part)) for part in ("Input", "Output")}
-for module in sys.argv[3].split():
-    report[module] = dir(importlib.import_module(module))
+modules = [importlib.import_module(module) for module in sys.argv[3].split()]
+report |= {module.__name__: dir(module) for module in modules}
 print(json.dumps(report))
 """
 SOCKETS = ("Image", "Mask", "Int", "Float", "String", "Boolean", "Combo")

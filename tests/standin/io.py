@@ -27,6 +27,10 @@ class NumberInput(WidgetInput):
     min: float | None = None
     max: float | None = None
     step: float | None = None
+
+
+@dataclass
+class IntInput(NumberInput):
     control_after_generate: bool | None = None
 
 
@@ -67,7 +71,7 @@ def Custom(io_type: str) -> Any:  # noqa: N802  the host's name
 
 
 Image, Mask = socket("IMAGE"), socket("MASK")
-Int, Float = socket("INT", NumberInput), socket("FLOAT", NumberInput)
+Int, Float = socket("INT", IntInput), socket("FLOAT", NumberInput)
 String, Boolean = socket("STRING", StringInput), socket("BOOLEAN", WidgetInput)
 Combo = socket("COMBO", ComboInput)
 
