@@ -17,17 +17,17 @@ PRESETS = {
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
     ),
     "demo": EditSettings(  # for the bundled models of 64 pixels
-        identity=TermSettings(30),
+        identity=TermSettings(80),
         parsing=TermSettings(20),
-        gaze=TermSettings(20, PercentWindow(0.3, 1.0)),
-        pixel=TermSettings(2),
-        lpips=TermSettings(1),
+        gaze=TermSettings(40, PercentWindow(0.3, 1.0)),
+        pixel=TermSettings(50),
+        lpips=TermSettings(100),
         views=2,
         respacing="20",
         skip=2,
         sampler="ddim",
         seed=0,
-        ramp_end=0.6,
+        ramp_end=0.65,
         clip_denoised=True,
     ),
 }

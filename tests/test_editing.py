@@ -146,7 +146,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generator():
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_the_background_is_the_target_bit_for_bit(name, sampler):
     settings = replace(
-        preset(name), respacing="6", skip=2, candidates=2, views=2, gaze=OFF, sampler=sampler
+        preset(name), respacing="3", skip=1, candidates=2, views=2, gaze=OFF, sampler=sampler
     )
     _assert_background_kept(_edit(settings, count=2))
 

@@ -26,7 +26,7 @@ def test_pictures_are_in_range_and_most_classes_occur(people):
 
 def test_at_least_sixteen_identity_parameters_are_continuous_and_seen(people):
     """Moving any one parameter of the inner face a little moves some picture a little."""
-    identity, scene = people
+    identity, scene = (each.rows(slice(6)) for each in people)
     before = draw(identity, scene, SIZE).image
     assert len(InnerFace.RANGES) >= 16
     for name in InnerFace.RANGES:
@@ -43,7 +43,8 @@ def test_a_row_of_a_batch_is_drawn_as_it_would_be_alone(people):
 
 
 def test_sizes_show_the_same_portrait(people):
-    small, large = (draw(*people, size).image.permute(0, 3, 1, 2) for size in (SIZE, 4 * SIZE))
+    some = [each.rows(slice(6)) for each in people]
+    small, large = (draw(*some, size).image.permute(0, 3, 1, 2) for size in (SIZE, 4 * SIZE))
     assert (torch.nn.functional.avg_pool2d(large, 4) - small).abs().mean() < 0.01
 
 

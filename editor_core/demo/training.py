@@ -133,7 +133,7 @@ STAGES = (
     Stage(
         "diffusion",
         8,
-        Course((4500,), 8, 6e-4, ema=0.998, warmup=100),
+        Course((4500,), 8, 6e-4, ema=0.998, warmup=100, stop=3400),
         {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
         swap_lesson,
         needs=("identity", "denoiser", "face"),
@@ -142,7 +142,7 @@ STAGES = (
         "parser", 3, Course((900,), 6, 2e-3), {**asdict(PARSER), "size": PARSER_SIZE}, parser_lesson
     ),
     Stage("gaze", 4, Course((600,), 8, 1e-3), asdict(GAZE), gaze_lesson),
-    Stage("judge", 5, Course((700,), 80, 1e-3), asdict(JUDGE), judge_lesson),
+    Stage("judge", 5, Course((700, 1000), 80, 1e-3), asdict(JUDGE), judge_lesson),
     Stage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
 )
 
