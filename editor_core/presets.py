@@ -17,7 +17,7 @@ PRESETS = {
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
     ),
     "demo": EditSettings(  # for the bundled models of 64 pixels
-        identity=TermSettings(80),
+        identity=TermSettings(60),
         parsing=TermSettings(20),
         gaze=TermSettings(40, PercentWindow(0.3, 1.0)),
         pixel=TermSettings(50),
@@ -27,7 +27,7 @@ PRESETS = {
         skip=2,
         sampler="ddim",
         seed=0,
-        ramp_end=0.65,
+        ramp_end=0.75,
         clip_denoised=True,
     ),
 }
