@@ -170,7 +170,10 @@ def running(comfyui: Path, base: Path) -> Iterator[Server]:
             yield server
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _command(comfyui: Path, base: Path, port: int) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..editor_core.presets import preset
-from ..editor_core.settings import TermSettings
+from ..editor_core.settings import EditSettings, TermSettings
 
 
 @dataclass
@@ -143,10 +143,19 @@ def pull(term: TermSettings) -> dict[str, float]:
     return {"scale": float(term.scale), **asdict(term.window)}
 
 
-def demo_numbers() -> dict[str, Any]:
-    """The sampler's settings for the bundled models."""
+def sampling_of(settings: EditSettings) -> dict[str, Any]:
+    """What a preset sets on the sampler, which a chain cannot carry."""
     names = ("skip", "sampler", "eta", "ramp_end", "clip_denoised")
-    return {"steps": int(DEMO.respacing), **{name: getattr(DEMO, name) for name in names}}
+    return {"steps": int(settings.respacing), **{name: getattr(settings, name) for name in names}}
+
+
+def drawn_pair(
+    flow: Workflow, models: Mapping[str, Node], seed: int
+) -> tuple[Node, dict[str, Node]]:
+    """A drawn source and target, and what is seen in them."""
+    flow.group("Pictures")
+    pair = flow.own("DrawDemoPortraits", seed=seed, pairs=1)
+    return pair, look(flow, models, pair["source"], pair["target"])
 
 
 def sample(
@@ -188,11 +197,9 @@ def face_swap_demo() -> Workflow:
         "`face_swap_diffface`.",
     )
     models = demo_models(flow)
-    flow.group("Pictures")
-    pair = flow.own("DrawDemoPortraits", seed=0, pairs=1)
-    seen = look(flow, models, pair["source"], pair["target"])
+    pair, seen = drawn_pair(flow, models, seed=0)
     chain = demo_chain(flow, models, seen["eyes"])
-    edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **demo_numbers())
+    edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **sampling_of(DEMO))
     flow.group("Result")
     side_by_side = sheet(flow, pair["source"], pair["target"], seen, edit["best"])
     flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
@@ -223,8 +230,7 @@ def face_swap_diffface() -> Workflow:
     target = scaled(flow, target["IMAGE"], 256)
     seen = look(flow, models, source["IMAGE"], target["IMAGE"])
     chain = preset_chain(flow, models, seen["eyes"], "diffface")
-    numbers = {"steps": 100, "skip": 25, "sampler": "ddpm", "eta": 0.0}
-    numbers |= {"ramp_end": 0.7, "clip_denoised": False}
+    numbers = sampling_of(preset("diffface"))
     edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
     flow.group("Result")
     flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
@@ -253,9 +259,7 @@ def analysis_only() -> Workflow:
         "far it is from a source. Nothing is edited.",
     )
     models = demo_models(flow)
-    flow.group("Pictures")
-    pair = flow.own("DrawDemoPortraits", seed=3, pairs=1)
-    seen = look(flow, models, pair["source"], pair["target"])
+    pair, seen = drawn_pair(flow, models, seed=3)
     gaze = flow.own(
         "EstimateGaze",
         gaze_model=models["gaze"]["gaze_model"],
@@ -286,11 +290,9 @@ def candidates_and_metrics() -> Workflow:
         "and CSV.",
     )
     models = demo_models(flow)
-    flow.group("Pictures")
-    pair = flow.own("DrawDemoPortraits", seed=1, pairs=1)
-    seen = look(flow, models, pair["source"], pair["target"])
+    pair, seen = drawn_pair(flow, models, seed=1)
     chain = preset_chain(flow, models, seen["eyes"], "demo")
-    numbers = {**demo_numbers(), "candidates": 8}
+    numbers = {**sampling_of(DEMO), "candidates": 8}
     edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **numbers)
     flow.group("Result")
     flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
@@ -323,7 +325,7 @@ def batch_pairs() -> Workflow:
     target = scaled(flow, pairs["targets"], DEMO_SIZE, "To the model's size")
     seen = look(flow, models, pairs["sources"], target["IMAGE"])
     chain = demo_chain(flow, models, seen["eyes"])
-    numbers = {**demo_numbers(), "candidates": 2}
+    numbers = {**sampling_of(DEMO), "candidates": 2}
     edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
     flow.group("Result")
     side_by_side = sheet(flow, pairs["sources"], target["IMAGE"], seen, edit["best"])

@@ -23,7 +23,7 @@ from .portraits import both_eyes_visible
 
 Generator = torch.Generator
 ARC_SCALE, ARC_MARGIN = 16.0, 0.1
-FACE_WEIGHT, IDENTITY_WEIGHT = 2.0, 0.1  # in the loss of a swap
+FACE_WEIGHT, IDENTITY_WEIGHT = 2.0, 0.1  # in the loss of a face
 TWINS_FROM = 250  # of 1000 steps
 STRANGERS = 1024  # identities beside the batch's own that a picture must be told from
 
