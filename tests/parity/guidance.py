@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from guided_face_edit.editor_core.images import resize
 from guided_face_edit.editor_core.reference import detector_image, eyes_unclamped, unscaled_index
 
 from .augment import GivenWarps
-from .measure import assert_each_near, assert_near, thinned, tolerances
+from .measure import assert_each_near, assert_near, by_either_kernel, thinned, tolerances
 from .process import diffusion_of
 from .scene import PARSING_SIZE, ReferenceScene, logged, reference_scene
 
@@ -41,9 +42,7 @@ def check_cond_fn(
     _check_features(scene, tensors, near)
     for facts in note["cases"]:
         case = _case(facts, note["config"], tensors)
-        _check_total(scene, case, manifest)
-        _check_terms_alone(scene, case, manifest)
-        _check_antialiased(scene, case, manifest)
+        by_either_kernel(partial(_check_case, scene, case, manifest))
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,12 @@ def _case(facts: Notes, config: Notes, tensors: Tensors) -> Case:
     index = int(unscaled_index(diffusion)[facts["index"]])
     assert index == facts["unscaled_t"]
     return Case(name, facts, given, diffusion, index)
+
+
+def _check_case(scene: ReferenceScene, case: Case, manifest: Notes) -> None:
+    _check_total(scene, case, manifest)
+    _check_terms_alone(scene, case, manifest)
+    _check_antialiased(scene, case, manifest)
 
 
 def _check_features(scene: ReferenceScene, tensors: Tensors, near: float) -> None:

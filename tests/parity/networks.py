@@ -18,7 +18,7 @@ from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 
 from .fill import fill, hash_tensor_from_text, override, sha256_of_all
-from .measure import assert_near, assert_same_pixels, thinned, tolerances
+from .measure import assert_near, assert_same_pixels, by_either_kernel, thinned, tolerances
 
 Notes = dict[str, Any]
 Tensors = Mapping[str, Tensor]
@@ -60,14 +60,18 @@ def check_nets(
 ) -> None:
     """The outputs and gradients of the parser, the identity encoder and the gaze network."""
     for group in sorted({key.partition("/")[0] for key in tensor_table}):
-        kind, _, mode = group.partition("_")
-        case = {key.removeprefix(f"{group}/"): tensors[key] for key in _members(tensors, group)}
-        x = case.pop("x").float().requires_grad_()
-        network = MAKERS[kind](note[kind], manifest["rules"], x).train(mode == "train")
-        measured = _measure(kind, network, x)
-        measured |= _gradient(measured["gaze" if kind == "eyenet" else "out"], x, note[kind])
-        for key, expected in case.items():
-            _compare(manifest, kind, key, measured[_without_stride(key)], expected)
+        by_either_kernel(partial(_check_net, manifest, group, note, tensors))
+
+
+def _check_net(manifest: Notes, group: str, note: Notes, tensors: Tensors) -> None:
+    kind, _, mode = group.partition("_")
+    case = {key.removeprefix(f"{group}/"): tensors[key] for key in _members(tensors, group)}
+    x = case.pop("x").float().requires_grad_()
+    network = MAKERS[kind](note[kind], manifest["rules"], x).train(mode == "train")
+    measured = _measure(kind, network, x)
+    measured |= _gradient(measured["gaze" if kind == "eyenet" else "out"], x, note[kind])
+    for key, expected in case.items():
+        _compare(manifest, kind, key, measured[_without_stride(key)], expected)
 
 
 def is_slow(manifest: Notes, name: str) -> bool:

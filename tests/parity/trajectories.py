@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from guided_face_edit.editor_core.reference import (
 from guided_face_edit.editor_core.settings import EditSettings
 
 from .augment import given_warps
-from .measure import assert_each_near, assert_near, tolerances
+from .measure import assert_each_near, assert_near, by_either_kernel, tolerances
 from .process import diffusion_of
 from .scene import (
     EXACT,
@@ -95,6 +96,10 @@ def check_trajectory(
 ) -> None:
     inputs = read_tensors(folder / file_named(note["inputs"]))
     scene = reference_scene(folder, note, tensors, inputs)
+    by_either_kernel(partial(_check_run, manifest, note, tensors, scene))
+
+
+def _check_run(manifest: Notes, note: Notes, tensors: Tensors, scene: ReferenceScene) -> None:
     log = LossLog(scene.terms(given_warps(tensors, "aug/"), note["aug"]))
     forwards = ForwardCount(scene.models.diffusion.network)
     steps = _run(note, tensors, scene, log)
