@@ -24,6 +24,14 @@ SETTINGS = {
 }
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 RUN = 300  # seconds
+SLOT = """([kind, index, input, name]) => {
+    const node = app.graph._nodes.filter((each) => each.type === kind).at(index);
+    const slot = (input ? node.inputs : node.outputs).findIndex((each) => each.name === name);
+    const [x, y] = node.getConnectionPos(input, slot);
+    const frame = app.canvas.canvas.getBoundingClientRect();
+    const { offset, scale } = app.canvas.ds;
+    return [(x + offset[0]) * scale + frame.x, (y + offset[1]) * scale + frame.y];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -93,13 +101,65 @@ def test_every_node_can_be_made(page):
 @pytest.mark.parametrize("name", ["face_swap_demo", "candidates_and_metrics"])
 def test_a_template_runs_untouched(page, server, name, request):
     open_workflow(page, server, name)
+    run_shown(page, server)
+    keep_screenshot(page, request, name)
+
+
+def test_one_more_term_is_wired_by_hand(page, server, request):
+    open_workflow(page, server, "face_swap_demo")
+    fit(page)
+    add_node(page, "Pixel Guidance", (1800, 1050))
+    pixel, sampler = "FaceEdit_PixelGuidance", "FaceEdit_GuidedFaceSampler"
+    drag(page, slot(page, pixel, 0, "output"), slot(page, pixel, -1, "input"))
+    drag(page, slot(page, pixel, -1, "output"), slot(page, sampler, 0, "input"))
+    graph = page.evaluate("async () => (await app.graphToPrompt()).output")
+    first, second = (
+        number for number in sorted(graph, key=int) if graph[number]["class_type"] == pixel
+    )
+    assert graph[second]["inputs"]["guidance"] == [first, 0]
+    (edit,) = (node for node in graph.values() if node["class_type"] == sampler)
+    assert edit["inputs"]["guidance"] == [second, 0]
+    run_shown(page, server)
+    keep_screenshot(page, request, "one_more_term")
+
+
+def add_node(page, name, place):
+    """As a user does: a double click where nothing is, its name, and where it should go."""
+    page.mouse.dblclick(*place)
+    page.wait_for_timeout(2000)
+    page.keyboard.type(name, delay=30)
+    page.wait_for_timeout(2000)
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1000)
+    page.mouse.move(place[0] + 5, place[1] + 5)
+    page.mouse.click(*place)
+    page.wait_for_timeout(1000)
+
+
+def slot(page, kind, index, side):
+    """Where the guidance goes into a node of a kind, or comes out, in pixels of the page."""
+    return page.evaluate(SLOT, [kind, index, side == "input", "guidance"])
+
+
+def drag(page, start, end):
+    page.mouse.move(*start)
+    page.wait_for_timeout(500)
+    page.mouse.down()
+    page.wait_for_timeout(500)
+    page.mouse.move(*end, steps=20)
+    page.wait_for_timeout(500)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+
+
+def run_shown(page, server):
+    """Queue what the page shows, and wait for its pictures."""
     before = set(server.get("/history"))
     page.evaluate("() => app.queuePrompt(0, 1)")
     prompt = next_ended(server, before)
     run = server.get(f"/history/{prompt}")[prompt]
     assert run["status"]["status_str"] == "success", json.dumps(run["status"])
     assert any(each.get("images") for each in run["outputs"].values())
-    keep_screenshot(page, request, name)
 
 
 def next_ended(server, before):
@@ -114,6 +174,11 @@ def next_ended(server, before):
 def keep_screenshot(page, request, name):
     folder = request.config.getoption("--screenshots")
     if folder:
-        page.evaluate("() => app.extensionManager?.command?.execute('Comfy.Canvas.FitView')")
-        page.wait_for_timeout(3000)
+        fit(page)
         page.screenshot(path=os.path.join(folder, f"{name}.png"))
+
+
+def fit(page):
+    """Show the whole graph."""
+    page.evaluate("() => app.extensionManager?.command?.execute('Comfy.Canvas.FitView')")
+    page.wait_for_timeout(3000)
