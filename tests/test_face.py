@@ -11,7 +11,7 @@ from guided_face_edit.editor_core.face.eyes import (
 )
 from guided_face_edit.editor_core.face.gaze import (
     Gaze,
-    GazeEstimator,
+    EyeGazeEstimator,
     estimate_gaze,
     paint_gaze,
 )
@@ -173,7 +173,7 @@ def test_gaze_is_the_mean_of_both_eyes_and_points_right():
         return EyeNetOutput(eyes, eyes, gaze)
 
     boxes = find_eyes_in_labels(_face_labels())
-    gaze = estimate_gaze(GazeEstimator(network), torch.zeros(1, 3, 64, 64), boxes)
+    gaze = estimate_gaze(EyeGazeEstimator(network), torch.zeros(1, 3, 64, 64), boxes)
     torch.testing.assert_close((gaze.pitch, gaze.yaw), (torch.tensor([0.2]), torch.tensor([-0.4])))
 
 

@@ -8,7 +8,6 @@ from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.diffusion.sampling import Guided
 from guided_face_edit.editor_core.guidance.terms import PixelTerm
 from guided_face_edit.editor_core.reference import (
-    CropStatistics,
     DrawnWarps,
     ReferenceBackground,
     SharedNoise,
@@ -17,6 +16,7 @@ from guided_face_edit.editor_core.reference import (
     drawn_views,
     unscaled_index,
 )
+from guided_face_edit.editor_core.reference_inputs import CropStatistics
 from guided_face_edit.tests.tiny import tiny_estimator
 
 FULL = GaussianDiffusion.linear(1000)

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..editor_core.face.gaze import GazeEstimator
+from ..editor_core.face.gaze import EyeGazeEstimator
 from ..editor_core.face.identity import IdentityEncoder
 from ..editor_core.face.parsing import FaceParser
 from ..editor_core.models.bisenet import BiSeNet, BiSeNetConfig
@@ -37,9 +37,9 @@ def tiny_encoder() -> IdentityEncoder:
 
 
 @cache
-def tiny_estimator() -> GazeEstimator:
+def tiny_estimator() -> EyeGazeEstimator:
     config = EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4)
-    return GazeEstimator(seeded(lambda: EyeNet(config)))
+    return EyeGazeEstimator(seeded(lambda: EyeNet(config)))
 
 
 @cache
