@@ -40,7 +40,7 @@ UNSUPPORTED = {  # one tell-tale name each
     "body.0.res_layer.2.running_mean": "an AdaFace network",
     "conv2_dw.conv.weight": "MobileFaceNet",
     "gaze_fc.0.weight": "ETH-XGaze",
-    "fc_yaw_gaze.weight": "L2CS-Net on another ResNet than one of bottlenecks",
+    "fc_yaw_gaze.weight": "L2CS-Net on a ResNet-18 or 34",
     "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
     "lin0.model.1.weight": "the heads of LPIPS, which the lpips package brings along",
 }

@@ -66,7 +66,7 @@ def load_parser(path: StrPath) -> FaceParser:
 
 @gradients()
 def load_identity(path: StrPath) -> IdentityEncoder:
-    """An identity encoder, all of whose sizes are in its tensors (FaceNet's input is 160 pixels)."""
+    """An identity encoder, all of whose sizes are in its tensors but FaceNet's input `size`, 160."""
     return _prepared(path, "identity", IDENTITY)
 
 
