@@ -175,8 +175,8 @@ class EstimateGaze(io.ComfyNode):
             "EstimateGaze",
             display_name="Estimate Gaze",
             category=CATEGORY,
-            description="Reads where the eyes look, in degrees, and draws it as arrows: the mean of "
-            "both eyes (EyeNet), or the gaze of the face (L2CS-Net).",
+            description="Reads where the eyes look, in degrees, and draws it as arrows: the mean "
+            "of both eyes (EyeNet), or the gaze of the face (L2CS-Net).",
             search_aliases=["gaze direction", "eye contact"],
             inputs=[
                 sockets.GazeModel.Input("gaze_model", tooltip="From Load Gaze Model."),

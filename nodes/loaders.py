@@ -180,8 +180,8 @@ class LoadGazeModel(_Loader):
             "LoadGazeModel",
             display_name="Load Gaze Model",
             category=CATEGORY,
-            description="The network that reads where eyes look: EyeNet sees each eye, L2CS-Net the "
-            "whole face.",
+            description="The network that reads where eyes look: EyeNet sees each eye, L2CS-Net "
+            "the whole face.",
             search_aliases=["eyenet", "l2cs", "gaze estimator"],
             inputs=[cls.choice()],
             outputs=[sockets.GazeModel.Output(display_name="gaze_model")],

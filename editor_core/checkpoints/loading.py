@@ -66,7 +66,7 @@ def load_parser(path: StrPath) -> FaceParser:
 
 @gradients()
 def load_identity(path: StrPath) -> IdentityEncoder:
-    """An identity encoder, all of whose sizes are in its tensors but FaceNet's input `size`, 160."""
+    """An identity encoder, all of whose sizes are in its tensors; FaceNet's `size` may be told."""
     return _prepared(path, "identity", IDENTITY)
 
 

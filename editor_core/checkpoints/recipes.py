@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator, GazeEstimator
+from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
