@@ -94,6 +94,21 @@ def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
     return ((x + 1) / 2 - mean) / std
 
 
+def unchanged(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1], as networks without a normalisation of their own see them."""
+    return x
+
+
+def blue_first(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
+    """The order of colours of networks that were trained on what OpenCV reads."""
+    return x.flip(1)
+
+
+def facenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
+    """Pictures in [-1, 1] as (level - 127.5) / 128 of their 8-bit levels."""
+    return x * (127.5 / 128)
+
+
 def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     """The picture files of a folder, by name."""
     files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURES)

@@ -6,14 +6,13 @@ knows them, and without them the editor does the corrected thing.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from .diffusion.noise import Noise
 from .diffusion.process import GaussianDiffusion
@@ -22,8 +21,9 @@ from .face.eyes import EYE_CORNERS, EyeBoxes, boxes_around
 from .face.parsing import FaceParsing
 from .guidance.gradient import Guide
 from .guidance.views import perspective, rigid
-from .images import imagenet_normalise, resize, resize_nearest, to_unit
-from .settings import Behaviour, EditSettings, FaceModels, Sampler
+from .images import to_unit
+from .reference_inputs import with_reference_inputs
+from .settings import Behaviour, EditSettings, Sampler
 
 EYE_PADDING = (5, 9)  # pixels, whatever the picture's size
 RAMP_START = 75  # spaced steps, whatever the respacing and the skip
@@ -45,38 +45,7 @@ def exact(masking_threshold: int = 30) -> Behaviour:
     )
 
 
-# The networks' inputs
-
-
-def with_reference_inputs(models: FaceModels) -> FaceModels:
-    """Parser input normalised twice, resizes without antialias, gaze by each crop's statistics."""
-    plain = partial(resize, antialias=False)
-    return replace(
-        models,
-        parser=replace(models.parser, normalise=normalise_twice, resize=plain),
-        identity=replace(models.identity, resize=resize_nearest),
-        gaze=models.gaze and replace(models.gaze, network=CropStatistics(models.gaze.network)),
-    )
-
-
-def normalise_twice(x: Tensor) -> Tensor:  # (B,3,H,W) in [-1,1]
-    """ImageNet's normalisation, then (x - 0.5) / 0.5 on top."""
-    return (imagenet_normalise(x) - 0.5) / 0.5
-
-
-class CropStatistics(nn.Module):
-    """EyeNet as if in training: batch normalisation takes the statistics of each crop alone."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = copy.deepcopy(network)
-        for module in self.network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean = module.running_var = None  # then eval uses the batch's
-
-    def forward(self, eyes: Tensor) -> tuple[Tensor, ...]:  # (B,96,160)
-        outputs = [self.network(eye[None]) for eye in eyes]
-        return type(outputs[0])(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
+# Pictures and eyes
 
 
 def detector_image(image: Tensor) -> Tensor:  # (B,3,H,W) in [0,1] -> (B,H,W,3) uint8

@@ -175,12 +175,17 @@ class EstimateGaze(io.ComfyNode):
             "EstimateGaze",
             display_name="Estimate Gaze",
             category=CATEGORY,
-            description="Reads where the eyes look, in degrees, and draws it as arrows.",
+            description="Reads where the eyes look, in degrees, and draws it as arrows: the mean "
+            "of both eyes (EyeNet), or the gaze of the face (L2CS-Net).",
             search_aliases=["gaze direction", "eye contact"],
             inputs=[
                 sockets.GazeModel.Input("gaze_model", tooltip="From Load Gaze Model."),
                 io.Image.Input("image", tooltip="The faces."),
-                sockets.Eyes.Input("eyes", tooltip="Of the same pictures, from Crop Eyes."),
+                sockets.Eyes.Input(
+                    "eyes",
+                    tooltip="Of the same pictures, from Crop Eyes; they also tell where the face "
+                    "is.",
+                ),
             ],
             outputs=[
                 io.String.Output(display_name="text", tooltip="One line a picture."),

@@ -210,7 +210,8 @@ class GazeGuidance(io.ComfyNode):
             "GazeGuidance",
             display_name="Gaze Guidance",
             category=CATEGORY,
-            description="Keeps the eyes looking where the target's eyes look.",
+            description="Keeps the eyes looking where the target's eyes look, as EyeNet reads each "
+            "eye or L2CS-Net the face.",
             search_aliases=["gaze loss", "eye contact"],
             inputs=[
                 sockets.GazeModel.Input("gaze_model", tooltip="From Load Gaze Model."),

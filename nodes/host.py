@@ -33,7 +33,7 @@ FOLDERS = {  # by the editor's word for what a model does
     "gaze": "gaze",
     "lpips": "lpips",
 }
-EXTENSIONS = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar"}
+EXTENSIONS = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl"}
 DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
 EMBEDDINGS = f"{ROOT}_embeddings"
 PREVIEW_SIDE = 512  # pixels, at most

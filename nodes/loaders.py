@@ -144,8 +144,9 @@ class LoadIdentityModel(_Loader):
             "LoadIdentityModel",
             display_name="Load Identity Model",
             category=CATEGORY,
-            description="The network that tells whose face it is (ArcFace).",
-            search_aliases=["arcface", "face embedding model"],
+            description="The network that tells whose face it is: ArcFace of DiffFace, SimSwap or "
+            "insightface, IR-SE50, or FaceNet.",
+            search_aliases=["arcface", "insightface", "facenet", "face embedding model"],
             inputs=[cls.choice()],
             outputs=[sockets.IdentityModel.Output(display_name="identity_model")],
         )
@@ -161,8 +162,9 @@ class LoadFaceParser(_Loader):
             "LoadFaceParser",
             display_name="Load Face Parser",
             category=CATEGORY,
-            description="The network that names the parts of a face (BiSeNet, CelebAMask-HQ).",
-            search_aliases=["bisenet", "face segmentation model"],
+            description="The network that names the parts of a face, CelebAMask-HQ's: BiSeNet or "
+            "ParseNet.",
+            search_aliases=["bisenet", "parsenet", "face segmentation model"],
             inputs=[cls.choice()],
             outputs=[sockets.ParserModel.Output(display_name="parser")],
         )
@@ -178,8 +180,9 @@ class LoadGazeModel(_Loader):
             "LoadGazeModel",
             display_name="Load Gaze Model",
             category=CATEGORY,
-            description="The network that reads where eyes look (EyeNet).",
-            search_aliases=["eyenet", "gaze estimator"],
+            description="The network that reads where eyes look: EyeNet sees each eye, L2CS-Net "
+            "the whole face.",
+            search_aliases=["eyenet", "l2cs", "gaze estimator"],
             inputs=[cls.choice()],
             outputs=[sockets.GazeModel.Output(display_name="gaze_model")],
         )

@@ -232,7 +232,7 @@ def test_hashes_of_known_files_are_whole_or_unknown():
     [
         ([1, 2], "expected a dictionary of tensors .* got a list"),
         ({"epoch": 3}, "got a dictionary of epoch"),
-        ({"conv2d_1a.conv.weight": torch.zeros(1)}, "got facenet-pytorch: choose a file of"),
+        ({"gaze_fc.0.weight": torch.zeros(1)}, "got ETH-XGaze: choose a file of"),
         ({"weight": torch.zeros(1)}, r"got 1 tensors of no known layout \(weight\)"),
     ],
 )

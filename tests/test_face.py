@@ -6,12 +6,13 @@ import torch
 from guided_face_edit.editor_core.face.eyes import (
     EyeBoxes,
     crop_eyes,
+    crop_face,
     find_eyes_in_labels,
     find_eyes_in_landmarks,
 )
 from guided_face_edit.editor_core.face.gaze import (
+    EyeGazeEstimator,
     Gaze,
-    GazeEstimator,
     estimate_gaze,
     paint_gaze,
 )
@@ -23,6 +24,7 @@ from guided_face_edit.editor_core.face.identity import (
 from guided_face_edit.editor_core.face.parsing import (
     COLOURS,
     FACE_PARTS,
+    PARSENET_CLASSES,
     FaceParser,
     FaceParsing,
     FacePart,
@@ -69,11 +71,24 @@ def test_parser_answers_at_the_size_asked_for(generator):
 def test_parser_owns_normalisation_and_resize(generator):
     class Echo:
         def logits(self, x):
-            return x
+            return x[:, :1].expand(-1, 19, -1, -1)
 
     parser = FaceParser(Echo(), 8, normalise=lambda x: x * 2, resize=lambda x, size: x + 1)
     image = torch.rand(1, 3, 8, 8, generator=generator)
-    torch.testing.assert_close(parser.logits(image), (image + 1) * 2 + 1)
+    torch.testing.assert_close(
+        parser.logits(image)[:, :3], ((image[:, :1] + 1) * 2 + 1).expand(-1, 3, -1, -1)
+    )
+
+
+def test_parser_tells_parts_whatever_its_networks_order():
+    class Ramp:
+        def logits(self, x):
+            return torch.arange(19.0).view(1, 19, 1, 1).expand(len(x), 19, *x.shape[2:])
+
+    parser = FaceParser(Ramp(), 8, classes=PARSENET_CLASSES)
+    scores = parser.logits(torch.zeros(1, 3, 8, 8))[0, :, 0, 0]
+    assert scores[FacePart.NOSE] == 2 and scores[FacePart.HAIR] == 13
+    assert [scores[part] for part in PARSENET_CLASSES] == list(range(19))
 
 
 def test_mask_holds_the_parts_alone():
@@ -167,13 +182,43 @@ def test_crops_are_grey_and_squeezed():
     assert crops.left[1].max() == 0
 
 
+def _eyes_at(left, right):
+    """Boxes of 12 x 8 pixels around two points x, y."""
+    boxes = (torch.tensor([[x - 6, y - 4, x + 6, y + 4]]) for x, y in (left, right))
+    return EyeBoxes(*boxes)
+
+
+def test_a_face_is_cut_out_as_detectors_box_it():
+    image = torch.full((1, 3, 100, 100), -1.0)
+    image[:, :, 21:73, 29:71] = 1  # of eyes 20 pixels apart: 21 to either side, 19 up, 33 down
+    face = crop_face(image, _eyes_at((40, 40), (60, 40)), 16)
+    torch.testing.assert_close(face, torch.ones(1, 3, 16, 16))
+    image[:, :, 21, 29:71] = -1
+    image[:, :, 21:73, 70] = -1
+    face = crop_face(image, _eyes_at((40, 40), (60, 40)), 64)
+    assert (face[0, 0, 0] < 1).all() and (face[0, 0, :, -1] < 1).all()
+    torch.testing.assert_close(face[:, :, 2:, :-2], torch.ones(1, 3, 62, 62))
+
+
+def test_a_face_beyond_the_edge_is_cut_off_there():
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    whole = crop_face(image, _eyes_at((8, 30), (56, 30)), 64)
+    torch.testing.assert_close(whole, image)
+
+
+def test_the_face_of_other_pictures_is_refused():
+    boxes = _eyes_at((20, 20), (40, 20))
+    with pytest.raises(ValueError, match="found in 1 pictures, these are 2 of 64x64"):
+        crop_face(torch.zeros(2, 3, 64, 64), boxes, 8)
+
+
 def test_gaze_is_the_mean_of_both_eyes_and_points_right():
     def network(eyes):
         gaze = torch.tensor([[0.1, 0.2], [0.3, 0.6]])
         return EyeNetOutput(eyes, eyes, gaze)
 
     boxes = find_eyes_in_labels(_face_labels())
-    gaze = estimate_gaze(GazeEstimator(network), torch.zeros(1, 3, 64, 64), boxes)
+    gaze = estimate_gaze(EyeGazeEstimator(network), torch.zeros(1, 3, 64, 64), boxes)
     torch.testing.assert_close((gaze.pitch, gaze.yaw), (torch.tensor([0.2]), torch.tensor([-0.4])))
 
 

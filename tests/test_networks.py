@@ -5,11 +5,25 @@ import json
 import pytest
 import torch
 
-from guided_face_edit.editor_core.models import bisenet, eyenet, iresnet
+from guided_face_edit.editor_core.models import (
+    bisenet,
+    eyenet,
+    facenet,
+    insightface,
+    ir_se,
+    iresnet,
+    l2cs,
+    parsenet,
+)
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig, locate
+from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
+from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
+from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
+from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.lpips import Lpips, backbone_of
+from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
 
 SMALL = [
     (bisenet, BiSeNet, BiSeNetConfig(num_classes=5, width=8)),
@@ -17,6 +31,15 @@ SMALL = [
     (iresnet, IResNet, IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), 8, 32, use_se=False)),
     (eyenet, EyeNet, EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=3, stem=8)),
     (eyenet, EyeNet, EyeNetConfig(nstack=2, nfeatures=6, nlandmarks=2, stem=4)),
+    (insightface, InsightFace, InsightFaceConfig((1, 3, 2, 1), (4, 8, 12, 16), 24, 48)),
+    (ir_se, IRSE, IRSEConfig((1, 3, 2, 1), (16, 32, 48, 64), 24, 48)),
+    (ir_se, IRSE, IRSEConfig((2, 1, 1, 2), (4, 8, 12, 16), 8, 32, use_se=False)),
+    (facenet, FaceNet, FaceNetConfig((1, 2, 3), width=2, embedding=24, num_classes=5)),
+    (facenet, FaceNet, FaceNetConfig((1, 1, 1), width=4, embedding=8)),
+    (parsenet, ParseNet, ParseNetConfig(5, encoder=(4, 8, 12), depth=2, decoder=(10, 6))),
+    (parsenet, ParseNet, ParseNetConfig(19, encoder=(4,), depth=1, decoder=())),
+    (l2cs, L2CS, L2CSConfig((1, 2, 1, 3), width=4)),
+    (l2cs, L2CS, L2CSConfig((1, 1, 1, 1), width=8, bins=28)),
 ]
 PUBLISHED = [
     ("FaceParser.pth", BiSeNet, BiSeNetConfig()),

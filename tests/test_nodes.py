@@ -11,6 +11,7 @@ from PIL import Image
 
 import guided_face_edit
 from guided_face_edit.editor_core.images import read_image, write_png
+from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.host import fingerprint
 
@@ -158,6 +159,27 @@ def test_gaze_is_told_in_degrees_and_drawn(pair, parsing):
     text, arrows = run("EstimateGaze", gaze_model=load("GazeModel"), image=pair[1], eyes=boxes)
     assert re.fullmatch(r"0: [+-]\d+\.\d up, [+-]\d+\.\d right", text)
     assert arrows.shape == pair[1].shape and not torch.equal(arrows, pair[1])
+
+
+@pytest.fixture
+def face_gaze(folders, pair, parsing):
+    """A small L2CS-Net as the host finds it, and the eyes it looks for."""
+    path = Path(folders.models_dir, "face_edit", "gaze", "L2CSNet_gaze360.pkl")
+    torch.save(L2CS(L2CSConfig((1, 1, 1, 1), width=4)).state_dict(), path)
+    boxes, *_ = run("CropEyes", image=pair[1], parsing=parsing)
+    (model,) = run("LoadGazeModel", model_name=path.name)
+    path.unlink()
+    return {"gaze_model": model, "eyes": boxes}
+
+
+def test_the_gaze_of_a_whole_face_is_told_and_guides(face_gaze, pair, mask, embedding):
+    text, arrows = run("EstimateGaze", image=pair[1], **face_gaze)
+    assert re.fullmatch(r"0: [+-]\d+\.\d up, [+-]\d+\.\d right", text)
+    assert arrows.shape == pair[1].shape
+    pull = {"scale": 20.0, "start_percent": 0.0, "end_percent": 1.0}
+    (chain,) = run("GazeGuidance", **face_gaze, **pull)
+    *_, metrics = _sample(pair, mask, embedding, guidance=chain, candidates=1)
+    assert len(metrics.series["gaze"]) == 3
 
 
 def test_identities_are_averaged_or_kept_apart():

@@ -1,14 +1,16 @@
 """What the golden data cannot show of the reference's quirks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from guided_face_edit.editor_core.diffusion.noise import PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.diffusion.sampling import Guided
+from guided_face_edit.editor_core.face.parsing import FaceParser
 from guided_face_edit.editor_core.guidance.terms import PixelTerm
 from guided_face_edit.editor_core.reference import (
-    CropStatistics,
     DrawnWarps,
     ReferenceBackground,
     SharedNoise,
@@ -17,7 +19,14 @@ from guided_face_edit.editor_core.reference import (
     drawn_views,
     unscaled_index,
 )
-from guided_face_edit.tests.tiny import tiny_estimator
+from guided_face_edit.editor_core.reference_inputs import CropStatistics, with_reference_inputs
+from guided_face_edit.editor_core.settings import FaceModels
+from guided_face_edit.tests.tiny import (
+    tiny_encoder,
+    tiny_estimator,
+    tiny_face_estimator,
+    tiny_parser,
+)
 
 FULL = GaussianDiffusion.linear(1000)
 UNEVEN = FULL.respaced("15,10")
@@ -93,6 +102,20 @@ def test_a_crop_has_its_own_statistics_whatever_its_company():
     torch.testing.assert_close(alone(eyes).gaze[1:], alone(eyes[1:]).gaze)
     assert not torch.allclose(alone(eyes).gaze, network(eyes).gaze)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gaze": tiny_face_estimator()}, "the gaze model is L2CS, the exact settings are those"),
+        ({"parser": FaceParser(torch.nn.Identity())}, "parser model is Identity, .* of BiSeNet"),
+    ],
+)
+def test_other_networks_than_the_references_are_refused(change, message):
+    models = FaceModels(None, tiny_encoder(), tiny_parser())
+    assert with_reference_inputs(models).gaze is None
+    with pytest.raises(ValueError, match=message):
+        with_reference_inputs(replace(models, **change))
 
 
 def test_a_step_window_excludes_both_ends():

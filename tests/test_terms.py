@@ -14,7 +14,13 @@ from guided_face_edit.editor_core.guidance.terms import (
     PixelTerm,
 )
 from guided_face_edit.editor_core.guidance.views import RandomViews
-from guided_face_edit.tests.tiny import tiny_encoder, tiny_estimator, tiny_lpips, tiny_parser
+from guided_face_edit.tests.tiny import (
+    tiny_encoder,
+    tiny_estimator,
+    tiny_face_estimator,
+    tiny_lpips,
+    tiny_parser,
+)
 
 SIZE = 32
 BATCH = 2
@@ -55,6 +61,10 @@ def _gaze(target, rows=slice(None)):
     return GazeTerm.bind(tiny_estimator(), target[rows], _boxes(rows))
 
 
+def _face_gaze(target, rows=slice(None)):
+    return GazeTerm.bind(tiny_face_estimator(), target[rows], _boxes(rows))
+
+
 def _lpips(target, rows=slice(None)):
     return LpipsTerm(tiny_lpips(), target[rows], _mask()[rows])
 
@@ -63,7 +73,7 @@ def _pixel(target, rows=slice(None)):
     return PixelTerm(target[rows])
 
 
-TERMS = pytest.mark.parametrize("make", [_identity, _parsing, _gaze, _lpips, _pixel])
+TERMS = pytest.mark.parametrize("make", [_identity, _parsing, _gaze, _face_gaze, _lpips, _pixel])
 
 
 @TERMS
@@ -106,7 +116,7 @@ def _plain_identity(target):
     return replace(_identity(target), mask=torch.ones_like(_mask()), views=views)
 
 
-@pytest.mark.parametrize("make", [_plain_identity, _parsing, _gaze, _lpips, _pixel])
+@pytest.mark.parametrize("make", [_plain_identity, _parsing, _gaze, _face_gaze, _lpips, _pixel])
 def test_zero_with_zero_gradient_where_the_wish_is_granted(make):
     image = _pictures(1).requires_grad_()
     _assert_nothing_pulls(make(_pictures(1)), image)
@@ -155,10 +165,17 @@ def test_parsing_sums_over_its_parts():
 
 def test_gaze_adds_up_both_eyes():
     term = _gaze(_pictures(1))
-    left, right = term.target
-    shifted = replace(term, target=(left + 0.25, right - torch.tensor([0.5, 0.0])))
+    shifted = replace(term, target=term.target + torch.tensor([[0.25, 0.25], [-0.5, 0.0]]))
     torch.testing.assert_close(
         shifted.loss(_pictures(1)), torch.full((BATCH,), 0.5, dtype=torch.float64)
+    )
+
+
+def test_the_gaze_of_a_face_counts_once():
+    term = _face_gaze(_pictures(1))
+    shifted = replace(term, target=term.target + torch.tensor([0.5, -0.25]))
+    torch.testing.assert_close(
+        shifted.loss(_pictures(1)), torch.full((BATCH,), 0.375, dtype=torch.float64)
     )
 
 

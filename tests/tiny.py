@@ -7,12 +7,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from ..editor_core.face.gaze import GazeEstimator
+from ..editor_core.face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ..editor_core.face.identity import IdentityEncoder
 from ..editor_core.face.parsing import FaceParser
 from ..editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ..editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ..editor_core.models.iresnet import IResNet, IResNetConfig
+from ..editor_core.models.l2cs import L2CS, L2CSConfig
 from ..editor_core.models.lpips import Lpips
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -37,9 +38,15 @@ def tiny_encoder() -> IdentityEncoder:
 
 
 @cache
-def tiny_estimator() -> GazeEstimator:
+def tiny_estimator() -> EyeGazeEstimator:
     config = EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4)
-    return GazeEstimator(seeded(lambda: EyeNet(config)))
+    return EyeGazeEstimator(seeded(lambda: EyeNet(config)))
+
+
+@cache
+def tiny_face_estimator() -> FaceGazeEstimator:
+    config = L2CSConfig(layers=(1, 1, 1, 1), width=4)
+    return FaceGazeEstimator(seeded(lambda: L2CS(config)), size=64)
 
 
 @cache

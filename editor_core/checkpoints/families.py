@@ -21,8 +21,13 @@ class Family:
 FAMILIES = (
     Family("ADM U-Net", "diffusion", ("time_embed.0.weight", "input_blocks.0.0.weight")),
     Family("BiSeNet", "parser", ("cp.resnet.conv1.weight", "ffm.convblk.conv.weight")),
+    Family("ParseNet", "parser", ("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight")),
     Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
+    Family("insightface ResNet", "identity", ("layer1.0.bn3.weight", "features.weight")),
+    Family("IR-SE", "identity", ("input_layer.0.weight", "body.0.res_layer.4.running_mean")),
+    Family("FaceNet", "identity", ("conv2d_1a.conv.weight", "mixed_6a.branch0.conv.weight")),
     Family("EyeNet", "gaze", ("pre.0.conv.weight", "outs.0.conv.weight", "gaze_fc2.weight")),
+    Family("L2CS-Net", "gaze", ("fc_yaw_gaze.weight", "layer1.0.conv3.weight")),
     Family("SqueezeNet 1.1", "lpips", ("features.0.weight", "features.12.squeeze.weight")),
     Family("VGG-16", "lpips", ("features.0.weight", "features.28.weight")),
     Family("AlexNet", "lpips", ("features.0.weight", "features.10.weight")),
@@ -31,13 +36,13 @@ FAMILIES = (
 UNSUPPORTED = {  # one tell-tale name each
     "down_blocks.0.resnets.0.conv1.weight": "a diffusers U-Net",
     "temb.dense.0.weight": "an SDEdit U-Net",
-    "encoder.0.conv2d.weight": "ParseNet",
     "decode_head.classifier.weight": "SegFormer",
-    "features.weight": "an insightface ResNet",
-    "input_layer.0.weight": "IR-SE50",
-    "conv2d_1a.conv.weight": "facenet-pytorch",
-    "fc_yaw_gaze.weight": "L2CS",
+    "body.0.res_layer.2.running_mean": "an AdaFace network",
+    "conv2_dw.conv.weight": "MobileFaceNet",
     "gaze_fc.0.weight": "ETH-XGaze",
+    "fc_yaw_gaze.weight": "L2CS-Net on a ResNet-18 or 34",
+    "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
+    "lin0.model.1.weight": "the heads of LPIPS, which the lpips package brings along",
 }
 
 

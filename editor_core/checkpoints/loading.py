@@ -18,7 +18,7 @@ from ..diffusion.process import DiffusionModel, GaussianDiffusion, Predicts
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser
-from ..models import bisenet, eyenet, iresnet, unet
+from ..models import unet
 from ..models.lpips import Lpips, backbone_of
 from ..settings import FaceModels
 from .families import detect
@@ -30,6 +30,7 @@ from .reading import (
     read_metadata,
     read_names,
 )
+from .recipes import GAZE, IDENTITY, PARSER, Recipe
 
 StrPath = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
@@ -37,7 +38,6 @@ Network = TypeVar("Network", bound=nn.Module)
 REQUIRED = ("diffusion", "identity", "parser")
 SCHEDULES = {"linear": GaussianDiffusion.linear, "cosine": GaussianDiffusion.cosine}
 DEFAULT_IMAGE_SIZE = 256
-DEFAULT_PARSER_SIZE = 512
 MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of tensors
 
 
@@ -61,32 +61,19 @@ def load_diffusion(path: StrPath, hints: Mapping[str, Any] | None = None) -> Dif
 @gradients()
 def load_parser(path: StrPath) -> FaceParser:
     """A face parser; its input's `size` (pixels) comes from the file's config, else is 512."""
-    checkpoint = _read(path, "parser")
-    with _blaming(path):
-        config = bisenet.config_from_state_dict(checkpoint.tensors)
-        network = _filled(bisenet.BiSeNet, config, checkpoint.tensors)
-    return FaceParser(
-        _channels_last(network), size=checkpoint.config.get("size", DEFAULT_PARSER_SIZE)
-    )
+    return _prepared(path, "parser", PARSER)
 
 
 @gradients()
 def load_identity(path: StrPath) -> IdentityEncoder:
-    """An identity encoder, all of whose sizes are in its tensors."""
-    checkpoint = _read(path, "identity")
-    with _blaming(path):
-        config = iresnet.config_from_state_dict(checkpoint.tensors)
-        network = _filled(iresnet.IResNet, config, checkpoint.tensors)
-    return IdentityEncoder(_channels_last(network), size=config.input_size)
+    """An identity encoder, all of whose sizes are in its tensors; FaceNet's `size` may be told."""
+    return _prepared(path, "identity", IDENTITY)
 
 
 @gradients()
 def load_gaze(path: StrPath) -> GazeEstimator:
     """A gaze estimator, all of whose sizes are in its tensors."""
-    checkpoint = _read(path, "gaze")
-    with _blaming(path):
-        config = eyenet.config_from_state_dict(checkpoint.tensors)
-        return GazeEstimator(_filled(eyenet.EyeNet, config, checkpoint.tensors))
+    return _prepared(path, "gaze", GAZE)
 
 
 @gradients()
@@ -149,6 +136,17 @@ def _kind(path: Path) -> str | None:
         return None
 
 
+def _prepared(path: StrPath, kind: str, recipes: Mapping[str, Recipe]) -> Any:
+    """The model of a file, made by the recipe of its family."""
+    checkpoint = _read(path, kind)
+    recipe = recipes[detect(checkpoint.tensors).name]
+    with _blaming(path):
+        config = recipe.configure(checkpoint.tensors)
+        network = _filled(recipe.network, config, checkpoint.tensors)
+        layout = torch.channels_last if recipe.channels_last else torch.preserve_format
+        return recipe.model(network.to(memory_format=layout), checkpoint.config)
+
+
 def _read(path: StrPath, kind: str) -> Checkpoint:
     checkpoint = read_checkpoint(path)
     with _blaming(path):
@@ -185,11 +183,6 @@ def _filled(
     full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     network.load_state_dict(full, strict=True, assign=True)
     return network.eval().requires_grad_(False)
-
-
-def _channels_last(network: Network) -> Network:
-    """The layout in which large convolutions run a fifth faster on a CPU."""
-    return network.to(memory_format=torch.channels_last)
 
 
 def _schedule(told: Mapping[str, Any]) -> GaussianDiffusion:

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..diffusion.sampling import Listener, Step, unheard
 from ..editing import EditResult, edit_face
-from ..face.eyes import crop_eyes
-from ..face.gaze import GazeEstimator
+from ..face.gaze import GazeEstimator, estimate_gaze
 from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FaceParsing, parse_face
 from ..images import to_signed
@@ -133,14 +132,11 @@ def overlap(edit: FaceParsing, target: FaceParsing) -> tuple[Tensor, Tensor]:
     return torch.stack(both, 1), torch.stack(either, 1)
 
 
-@torch.no_grad()
 def gaze_error(examiners: Examiners, edit: Tensor, pairs: DrawnPairs) -> Tensor:  # -> (n,)
     """Degrees between the estimated gaze of the edit and the drawn gaze of the target."""
-    crops = crop_eyes(to_signed(edit), pairs.target.eye_boxes)
-    left, right = examiners.gaze.estimate(crops)
-    pitch, yaw = ((left + right) / 2).unbind(1)
+    seen = estimate_gaze(examiners.gaze, to_signed(edit), pairs.target.eye_boxes)
     true = pairs.target.gaze
-    cosine = (direction(pitch, -yaw) * direction(true.pitch, true.yaw)).sum(1)
+    cosine = (direction(seen.pitch, seen.yaw) * direction(true.pitch, true.yaw)).sum(1)
     return torch.rad2deg(cosine.clamp(-1, 1).acos())
 
 

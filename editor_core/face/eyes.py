@@ -1,4 +1,4 @@
-"""Where the eyes are, and their pixels as the gaze network reads them."""
+"""Where the eyes are, and their pixels and the face's as the gaze networks read them."""
 
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ PADDING = (5, 9)  # pixels beside and above an eye's corners, in a picture of 25
 EYE_CORNERS = [36, 39, 42, 45]  # of 68 landmarks: outer and inner left, inner and outer right
 STRAY = 0.03  # of an eye's pixels, ignored at either end
 CROP_WIDTH = 1.5  # of a parsed eye's width, as in the crops that EyeNet learned from
+FACE_REACH = (-1.05, -0.95, 1.05, 1.65)  # of a detector's box from between the eyes, in their gaps
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _inside(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
 
 
 def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
-    inside = boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+    inside = _cut_off(boxes, height, width)
     empty = (inside[:, 2:] <= inside[:, :2]).any(1)
     for row in empty.nonzero().flatten().tolist():
         raise ValueError(
@@ -111,11 +112,31 @@ def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
     return inside
 
 
+def _cut_off(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
+
+
 def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 1]
     """The pixels of both eyes, differentiable."""
     _require_boxes(boxes, image)
     grey = (image * 0.5 + 0.5).mean(1, keepdim=True)
-    return EyeCrops(_crop(grey, boxes.left), _crop(grey, boxes.right))
+    left, right = (
+        _crop(grey, box, CROP_SIZE, antialias=False) for box in (boxes.left, boxes.right)
+    )
+    return EyeCrops(left, right)
+
+
+def crop_face(image: Tensor, boxes: EyeBoxes, size: int) -> Tensor:  # (B,3,H,W) -> (B,3,size,size)
+    """The pixels of the face that the eyes belong to, squeezed to a square, differentiable.
+
+    It is cut out as face detectors box it, from forehead to chin, if it looks ahead.
+    """
+    _require_boxes(boxes, image)
+    left, right = ((box[:, :2] + box[:, 2:]) / 2 for box in (boxes.left, boxes.right))
+    middle, gap = (left + right) / 2, torch.linalg.vector_norm(right - left, dim=1)
+    reach = middle.new_tensor(FACE_REACH) * gap[:, None]
+    faces = (middle.repeat(1, 2) + reach).round().long()
+    return _crop(image, _cut_off(faces, *image.shape[-2:]), (size, size))
 
 
 def _require_boxes(boxes: EyeBoxes, image: Tensor) -> None:
@@ -128,10 +149,11 @@ def _require_boxes(boxes: EyeBoxes, image: Tensor) -> None:
         )
 
 
-def _crop(grey: Tensor, boxes: Tensor) -> Tensor:  # (B,1,H,W), (B,4) -> (B,1,96,160)
+def _crop(image: Tensor, boxes: Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
+    """(B,C,H,W), (B,4) -> (B,C,h,w)"""
     return torch.cat(
         [
-            resize(row[None, :, y0:y1, x0:x1], CROP_SIZE, antialias=False)
-            for row, (x0, y0, x1, y1) in zip(grey, boxes.tolist(), strict=True)
+            resize(row[None, :, y0:y1, x0:x1], size, antialias)
+            for row, (x0, y0, x1, y1) in zip(image, boxes.tolist(), strict=True)
         ]
     )

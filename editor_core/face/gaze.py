@@ -1,13 +1,15 @@
 """Where the eyes look."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from PIL import ImageDraw
 from torch import Tensor, nn
 
-from ..images import from_picture, to_picture
-from .eyes import EyeBoxes, EyeCrops, crop_eyes
+from ..images import from_picture, imagenet_normalise, to_picture
+from .eyes import EyeBoxes, crop_eyes, crop_face
 
 ARROW = 3.0  # eye boxes' widths that a gaze to the very side would reach
 ARROW_COLOUR = (30, 220, 90)
@@ -21,25 +23,57 @@ class Gaze:
     yaw: Tensor  # (B,)
 
 
+class GazeEstimator(Protocol):
+    """A gaze network and how it is shown a picture."""
+
+    @property
+    def network(self) -> nn.Module: ...
+
+    def estimate(self, image: Tensor, boxes: EyeBoxes) -> Tensor:
+        """(B,3,H,W) in [-1, 1] -> (B,N,2), differentiable.
+
+        The pitch and yaw, signed as in `Gaze`, of all that the network reads: of the left and the
+        right eye (N = 2), or of the face as a whole (N = 1).
+        """
+        ...
+
+
 @dataclass(frozen=True)
-class GazeEstimator:
-    """EyeNet, which reads one eye at a time and answers (pitch, yaw), its yaw growing leftwards."""
+class EyeGazeEstimator:
+    """EyeNet, which reads one eye at a time, its yaw growing leftwards."""
 
     network: nn.Module
 
-    def estimate(self, crops: EyeCrops) -> tuple[Tensor, Tensor]:  # (B,2), (B,2)
-        """The network's own (pitch, yaw) of the left and of the right eye."""
+    def estimate(self, image: Tensor, boxes: EyeBoxes) -> Tensor:  # (B,3,H,W) -> (B,2,2)
+        """The gaze of the left and of the right eye."""
+        crops = crop_eyes(image, boxes)
         both = torch.cat([crops.left, crops.right])[:, 0]
-        left, right = self.network(both).gaze.chunk(2)
-        return left, right
+        return _mirrored(torch.stack(self.network(both).gaze.chunk(2), dim=1))
+
+
+@dataclass(frozen=True)
+class FaceGazeEstimator:
+    """L2CS-Net, which reads the whole face, its yaw growing leftwards."""
+
+    network: nn.Module
+    size: int = 448
+    normalise: Callable[[Tensor], Tensor] = imagenet_normalise
+
+    def estimate(self, image: Tensor, boxes: EyeBoxes) -> Tensor:  # (B,3,H,W) -> (B,1,2)
+        """The gaze of the face around the eyes."""
+        face = crop_face(image, boxes, self.size)
+        return _mirrored(self.network(self.normalise(face))[:, None])
+
+
+def _mirrored(gaze: Tensor) -> Tensor:  # (...,2): pitch, yaw
+    return gaze * gaze.new_tensor([1, -1])
 
 
 @torch.no_grad()
 def estimate_gaze(estimator: GazeEstimator, image: Tensor, boxes: EyeBoxes) -> Gaze:
-    """The mean gaze of both eyes of every picture (B,3,H,W) in [-1, 1], without gradient."""
-    left, right = estimator.estimate(crop_eyes(image, boxes))
-    pitch, yaw = ((left + right) / 2).unbind(1)
-    return Gaze(pitch, -yaw)
+    """The gaze of every picture (B,3,H,W) in [-1, 1], the mean of both eyes, without gradient."""
+    pitch, yaw = estimator.estimate(image, boxes).mean(1).unbind(1)
+    return Gaze(pitch, yaw)
 
 
 def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze) -> Tensor:  # (B,H,W,3) in [0, 1]

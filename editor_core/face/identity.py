@@ -12,7 +12,7 @@ from ..images import Size, imagenet_normalise, resize
 
 @dataclass(frozen=True)
 class IdentityEncoder:
-    """An ArcFace network with the input it was trained on: side length, normalisation, resize."""
+    """An identity network with the input it was trained on: side length, normalisation, resize."""
 
     network: nn.Module
     size: int = 112

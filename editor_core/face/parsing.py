@@ -13,7 +13,7 @@ from ..images import Size, imagenet_normalise, resize
 
 
 class FacePart(IntEnum):
-    """CelebAMask-HQ's 19 classes in the order of the BiSeNet trained on them."""
+    """CelebAMask-HQ's 19 classes; the numbers are the editor's, whatever a network's order."""
 
     BACKGROUND = 0
     SKIN = 1
@@ -51,6 +51,30 @@ FACE_PARTS = (
 
 FACE = "face"  # the name of all of these
 
+BISENET_CLASSES = tuple(FacePart)
+PARSENET_CLASSES = (
+    FacePart.BACKGROUND,
+    FacePart.SKIN,
+    FacePart.NOSE,
+    FacePart.EYE_GLASSES,
+    FacePart.L_EYE,
+    FacePart.R_EYE,
+    FacePart.L_BROW,
+    FacePart.R_BROW,
+    FacePart.L_EAR,
+    FacePart.R_EAR,
+    FacePart.MOUTH,
+    FacePart.U_LIP,
+    FacePart.L_LIP,
+    FacePart.HAIR,
+    FacePart.HAT,
+    FacePart.EAR_RING,
+    FacePart.NECK_LACE,
+    FacePart.NECK,
+    FacePart.CLOTH,
+)
+"""The parts in the order of each network's classes."""
+
 COLOURS = (
     (38, 42, 51),
     (236, 188, 160),
@@ -77,24 +101,26 @@ COLOURS = (
 
 class ParsingNetwork(Protocol):
     def logits(self, x: Tensor) -> Tensor:  # (B,3,S,S) -> (B,19,S,S)
-        """Class scores, unnormalised."""
+        """Scores of the network's own classes, unnormalised."""
         ...
 
 
 @dataclass(frozen=True)
 class FaceParser:
-    """A parsing network with the input it was trained on: side length, normalisation, resize."""
+    """A parsing network with the input it was trained on, and what each of its classes is."""
 
     network: ParsingNetwork
     size: int = 512
     normalise: Callable[[Tensor], Tensor] = imagenet_normalise
     resize: Callable[[Tensor, Size], Tensor] = resize
+    classes: Sequence[FacePart] = BISENET_CLASSES
 
     def logits(self, image: Tensor, size: Size | None = None) -> Tensor:  # (B,3,H,W) -> (B,19,h,w)
-        """Class scores of a picture in [-1, 1], at `size` or else at the picture's own."""
+        """Scores of each `FacePart` in a picture in [-1, 1], at `size` or else at its own."""
         x = self.normalise(self.resize(image, self.size))
         height, width = image.shape[-2:]
-        return self.resize(self.network.logits(x), size or (height, width))
+        scores = self.resize(self.network.logits(x), size or (height, width)).unbind(1)
+        return torch.stack([scores[self.classes.index(part)] for part in FacePart], dim=1)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion.process import GaussianDiffusion
-from ..face.eyes import EyeBoxes, crop_eyes
+from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
@@ -75,7 +75,7 @@ class IdentityTerm(Pull):
 
     def loss(self, image: Tensor) -> Tensor:
         _require_rows(self.name, self.embedding, image)
-        masked = self.encoder.normalise(image) * self.mask  # outside: ImageNet's mean colour
+        masked = self.encoder.normalise(image) * self.mask  # outside: the colour it takes for 0
         views = self.views(self.encoder.resize(masked, self.encoder.size))
         embedded = self.encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
         return identity_distance(embedded, self.embedding[:, None]).mean(1)
@@ -99,11 +99,11 @@ class ParsingTerm(Pull):
 
 @dataclass(frozen=True)
 class GazeTerm(Pull):
-    """Mean absolute difference of the network's (pitch, yaw), left eye plus right eye."""
+    """Mean absolute difference of pitch and yaw, summed over both eyes where each is read."""
 
     name: ClassVar[str] = "gaze"
     estimator: GazeEstimator
-    target: tuple[Tensor, Tensor]  # (B,2), (B,2)
+    target: Tensor  # (B,N,2)
     boxes: EyeBoxes
 
     @classmethod
@@ -118,13 +118,13 @@ class GazeTerm(Pull):
     ) -> "GazeTerm":  # (B,3,H,W)
         """Asks for the gaze of `target`, whose eyes lie in `boxes` and stay there."""
         with torch.no_grad():
-            gaze = estimator.estimate(crop_eyes(target, boxes))
+            gaze = estimator.estimate(target, boxes)
         return cls(estimator, gaze, boxes, scale=scale, window=window)
 
     def loss(self, image: Tensor) -> Tensor:
         _require_rows(self.name, self.boxes.left, image)
-        left, right = self.estimator.estimate(crop_eyes(image, self.boxes))
-        return (left - self.target[0]).abs().mean(1) + (right - self.target[1]).abs().mean(1)
+        difference = self.estimator.estimate(image, self.boxes) - self.target
+        return difference.abs().mean(2).sum(1)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
+
+from .residual import children, projection, stages
 
 SQUEEZE = 16  # factor by which squeeze and excitation narrows
 STAGES = 4
@@ -75,12 +78,8 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.se = SqueezeExcitation(out_channels) if use_se else nn.Identity()
-        self.downsample = nn.Identity()
-        if stride != 1 or channels != out_channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels),
-            )
+        changes = stride != 1 or channels != out_channels
+        self.downsample = projection(channels, out_channels, stride) if changes else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
@@ -107,29 +106,20 @@ class SqueezeExcitation(nn.Module):
 
 
 def _stages(config: IResNetConfig) -> list[nn.Sequential]:
-    channels, stages = config.widths[0], []
-    for index, (depth, width) in enumerate(zip(config.layers, config.widths, strict=True)):
-        first = Block(channels, width, 2 if index else 1, config.use_se)
-        rest = (Block(width, width, 1, config.use_se) for _ in range(depth - 1))
-        stages.append(nn.Sequential(first, *rest))
-        channels = width
-    return stages
+    make = partial(Block, use_se=config.use_se)
+    return stages(make, config.widths[0], config.widths, config.layers, (1, 2, 2, 2))
 
 
 def config_from_state_dict(tensors: Mapping[str, Tensor]) -> IResNetConfig:
     """The configuration of a network, from the names and shapes of its tensors."""
-    stages = [f"layer{index}" for index in range(1, STAGES + 1)]
-    widths = tuple(len(tensors[f"{stage}.0.bn2.weight"]) for stage in stages)
+    names = [f"layer{index}" for index in range(1, STAGES + 1)]
+    widths = tuple(len(tensors[f"{name}.0.bn2.weight"]) for name in names)
     embedding, features = tensors["fc.weight"].shape
     side = math.isqrt(features // widths[-1])
     return IResNetConfig(
-        layers=tuple(_depth(tensors, stage) for stage in stages),
+        layers=tuple(children(tensors, name) for name in names),
         widths=widths,
         embedding=embedding,
         input_size=side * 2**STAGES,
         use_se="layer1.0.se.fc.0.weight" in tensors,
     )
-
-
-def _depth(tensors: Mapping[str, Tensor], stage: str) -> int:
-    return len({name.split(".")[1] for name in tensors if name.startswith(f"{stage}.")})

@@ -17,7 +17,7 @@ from guided_face_edit.editor_core.diffusion.process import (
     GaussianDiffusion,
     UNetDenoiser,
 )
-from guided_face_edit.editor_core.face.gaze import GazeEstimator
+from guided_face_edit.editor_core.face.gaze import EyeGazeEstimator
 from guided_face_edit.editor_core.face.identity import IdentityEncoder, embed_identity
 from guided_face_edit.editor_core.face.parsing import FaceParser
 from guided_face_edit.editor_core.guidance.terms import (
@@ -71,7 +71,7 @@ def face_models(folder: Path, note: Notes, tensors: Tensors) -> FaceModels:
         diffusion=_diffusion_model(folder, note, tensors),
         identity=IdentityEncoder(network(folder, "arcface", seeds["arc"])),
         parser=FaceParser(network(folder, "bisenet", seeds["seg"])),
-        gaze=GazeEstimator(network(folder, "eyenet", seeds["eye"])),
+        gaze=EyeGazeEstimator(network(folder, "eyenet", seeds["eye"])),
     )
 
 

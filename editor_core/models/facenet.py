@@ -1,0 +1,189 @@
+"""FaceNet's Inception-ResNet v1 (Szegedy et al. 2017), under the names of facenet-pytorch.
+
+Its design, its data (VGGFace2) and its loss differ from those of the ArcFace networks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from .residual import children
+
+EPSILON = 1e-3  # of batch normalisation, as it was trained
+
+
+@dataclass(frozen=True)
+class FaceNetConfig:
+    """What shapes the network: all widths are multiples of the stem's."""
+
+    repeats: tuple[int, int, int] = (5, 10, 5)  # blocks of each of the three levels
+    width: int = 32
+    embedding: int = 512
+    num_classes: int = 0  # people told apart in training, where the file keeps that layer
+
+
+class FaceNet(nn.Module):
+    """Embeds a face; faces of one person point the same way."""
+
+    def __init__(self, config: FaceNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        w, repeats = config.width, config.repeats
+        self.conv2d_1a = Convolution(3, w, 3, stride=2)
+        self.conv2d_2a = Convolution(w, w, 3)
+        self.conv2d_2b = Convolution(w, 2 * w, 3, padding="same")
+        self.maxpool_3a = nn.MaxPool2d(3, stride=2)
+        self.conv2d_3b = Convolution(2 * w, 5 * w // 2, 1)
+        self.conv2d_4a = Convolution(5 * w // 2, 6 * w, 3)
+        self.conv2d_4b = Convolution(6 * w, 8 * w, 3, stride=2)
+        self.repeat_1 = nn.Sequential(*(_block35(w) for _ in range(repeats[0])))
+        self.mixed_6a = _reduction_a(w)
+        self.repeat_2 = nn.Sequential(*(_block17(w) for _ in range(repeats[1])))
+        self.mixed_7a = _reduction_b(w)
+        self.repeat_3 = nn.Sequential(*(_block8(w, scale=0.2) for _ in range(repeats[2])))
+        self.block8 = _block8(w, scale=1.0, rectified=False)
+        self.last_linear = nn.Linear(56 * w, config.embedding, bias=False)
+        self.last_bn = nn.BatchNorm1d(config.embedding, eps=EPSILON)
+        if config.num_classes:
+            self.logits = nn.Linear(config.embedding, config.num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,3,S,S) nearly in [-1,1] -> (B,E), not of unit length"""
+        x = self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x)))
+        x = self.conv2d_3b(self.maxpool_3a(x))
+        x = self.repeat_1(self.conv2d_4b(self.conv2d_4a(x)))
+        x = self.repeat_2(self.mixed_6a(x))
+        x = self.block8(self.repeat_3(self.mixed_7a(x)))
+        return self.last_bn(self.last_linear(x.mean((2, 3))))
+
+
+class Convolution(nn.Module):
+    """Convolution, normalised and rectified."""
+
+    def __init__(
+        self,
+        channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: str = "valid",
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out_channels, kernel, stride, padding, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',h,w)"""
+        return relu(self.bn(self.conv(x)))
+
+
+class Inception(nn.Module):
+    """Looks at the picture in several ways and joins the answers."""
+
+    def __init__(self, *branches: nn.Module) -> None:
+        super().__init__()
+        self.names = [f"branch{index}" for index in range(len(branches))]
+        for name, branch in zip(self.names, branches, strict=True):
+            self.add_module(name, branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',h,w)"""
+        return torch.cat([self.get_submodule(name)(x) for name in self.names], dim=1)
+
+
+class InceptionResidual(Inception):
+    """Adds what the branches say, scaled down for training to be steady."""
+
+    def __init__(
+        self, *branches: nn.Module, joined: int, channels: int, scale: float, rectified: bool
+    ) -> None:
+        super().__init__(*branches)
+        self.conv2d = nn.Conv2d(joined, channels, 1)
+        self.scale, self.rectified = scale, rectified
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W)"""
+        x = x + self.scale * self.conv2d(super().forward(x))
+        return relu(x) if self.rectified else x
+
+
+def _same(channels: int, out_channels: int, kernel: int | tuple[int, int]) -> Convolution:
+    return Convolution(channels, out_channels, kernel, padding="same")
+
+
+def _block35(w: int) -> InceptionResidual:
+    return InceptionResidual(
+        _same(8 * w, w, 1),
+        nn.Sequential(_same(8 * w, w, 1), _same(w, w, 3)),
+        nn.Sequential(_same(8 * w, w, 1), _same(w, w, 3), _same(w, w, 3)),
+        joined=3 * w,
+        channels=8 * w,
+        scale=0.17,
+        rectified=True,
+    )
+
+
+def _block17(w: int) -> InceptionResidual:
+    return InceptionResidual(
+        _same(28 * w, 4 * w, 1),
+        _cross(28 * w, 4 * w, length=7),
+        joined=8 * w,
+        channels=28 * w,
+        scale=0.1,
+        rectified=True,
+    )
+
+
+def _block8(w: int, scale: float, rectified: bool = True) -> InceptionResidual:
+    return InceptionResidual(
+        _same(56 * w, 6 * w, 1),
+        _cross(56 * w, 6 * w, length=3),
+        joined=12 * w,
+        channels=56 * w,
+        scale=scale,
+        rectified=rectified,
+    )
+
+
+def _cross(channels: int, width: int, length: int) -> nn.Sequential:
+    """A square kernel as a row and a column."""
+    return nn.Sequential(
+        _same(channels, width, 1),
+        _same(width, width, (1, length)),
+        _same(width, width, (length, 1)),
+    )
+
+
+def _reduction_a(w: int) -> Inception:
+    return Inception(
+        Convolution(8 * w, 12 * w, 3, stride=2),
+        nn.Sequential(
+            _same(8 * w, 6 * w, 1), _same(6 * w, 6 * w, 3), Convolution(6 * w, 8 * w, 3, stride=2)
+        ),
+        nn.MaxPool2d(3, stride=2),
+    )
+
+
+def _reduction_b(w: int) -> Inception:
+    return Inception(
+        nn.Sequential(_same(28 * w, 8 * w, 1), Convolution(8 * w, 12 * w, 3, stride=2)),
+        nn.Sequential(_same(28 * w, 8 * w, 1), Convolution(8 * w, 8 * w, 3, stride=2)),
+        nn.Sequential(
+            _same(28 * w, 8 * w, 1), _same(8 * w, 8 * w, 3), Convolution(8 * w, 8 * w, 3, stride=2)
+        ),
+        nn.MaxPool2d(3, stride=2),
+    )
+
+
+def config_from_state_dict(tensors: Mapping[str, Tensor]) -> FaceNetConfig:
+    """The configuration of a network, from the names and shapes of its tensors."""
+    one, two, three = (children(tensors, f"repeat_{level}") for level in (1, 2, 3))
+    return FaceNetConfig(
+        repeats=(one, two, three),
+        width=len(tensors["conv2d_1a.conv.weight"]),
+        embedding=len(tensors["last_linear.weight"]),
+        num_classes=len(tensors.get("logits.weight", ())),
+    )

@@ -1,0 +1,109 @@
+"""IR-SE50 and its kin: improved residual networks (ArcFace, Deng et al. 2019) with squeeze and
+excitation (Hu et al. 2018) or without, under the names of the widely used `model_ir_se50.pth`."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
+
+from torch import Tensor, nn
+
+from .residual import children, projection, stages
+
+STAGES = 4
+SQUEEZE = 16  # factor by which squeeze and excitation narrows
+
+
+@dataclass(frozen=True)
+class IRSEConfig:
+    """What shapes the network; no stage is as wide as the next, the stem is as the first."""
+
+    layers: tuple[int, ...] = (3, 4, 14, 3)  # blocks of each of the four stages
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    embedding: int = 512
+    input_size: int = 112  # pixels, halved by each stage
+    use_se: bool = True
+
+
+class IRSE(nn.Module):
+    """Embeds an aligned face; faces of one person point the same way."""
+
+    def __init__(self, config: IRSEConfig) -> None:
+        super().__init__()
+        self.config = config
+        stem, last = config.widths[0], config.widths[-1]
+        self.input_layer = nn.Sequential(
+            nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
+        )
+        self.body = nn.Sequential(*_blocks(config))
+        self.output_layer = nn.Sequential(
+            nn.BatchNorm2d(last),
+            nn.Identity(),  # dropout, in training
+            nn.Flatten(),
+            nn.Linear(last * (config.input_size // 2**STAGES) ** 2, config.embedding),
+            nn.BatchNorm1d(config.embedding),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,3,S,S) in [-1,1], blue first -> (B,E), not of unit length"""
+        return self.output_layer(self.body(self.input_layer(x)))
+
+
+class Block(nn.Module):
+    """Pre-normalised residual block; its shortcut is convolved only where the width changes."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int, use_se: bool) -> None:
+        super().__init__()
+        self.shortcut_layer = (
+            nn.MaxPool2d(1, stride)
+            if channels == out_channels
+            else projection(channels, out_channels, stride)
+        )
+        self.res_layer = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
+            nn.PReLU(out_channels),
+            nn.Conv2d(out_channels, out_channels, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            *([SqueezeExcitation(out_channels)] if use_se else []),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+        return self.res_layer(x) + self.shortcut_layer(x)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weighs the channels by what the whole picture shows."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, channels // SQUEEZE, 1, bias=False)
+        self.fc2 = nn.Conv2d(channels // SQUEEZE, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W)"""
+        means = x.mean((2, 3), keepdim=True)
+        return x * self.fc2(self.fc1(means).relu()).sigmoid()
+
+
+def _blocks(config: IRSEConfig) -> chain[nn.Module]:
+    make = partial(Block, use_se=config.use_se)
+    built = stages(make, config.widths[0], config.widths, config.layers, (2,) * STAGES)
+    return chain.from_iterable(built)
+
+
+def config_from_state_dict(tensors: Mapping[str, Tensor]) -> IRSEConfig:
+    """The configuration of a network, from the names and shapes of its tensors."""
+    blocks = range(children(tensors, "body"))
+    widths_of_all = [len(tensors[f"body.{index}.res_layer.3.weight"]) for index in blocks]
+    widths, layers = zip(*((w, len(list(same))) for w, same in groupby(widths_of_all)), strict=True)
+    embedding, features = tensors["output_layer.3.weight"].shape
+    return IRSEConfig(
+        layers=layers,
+        widths=widths,
+        embedding=embedding,
+        input_size=math.isqrt(features // widths[-1]) * 2**STAGES,
+        use_se="body.0.res_layer.5.fc1.weight" in tensors,
+    )

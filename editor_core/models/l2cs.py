@@ -1,0 +1,102 @@
+"""L2CS-Net (Abdelrahman et al. 2022): a ResNet-50 (He et al. 2016) that reads the gaze of a whole
+face, each angle as the expectation over bins of equal width."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from .residual import children, projection, stages
+
+STAGES = 4
+EXPANSION = 4  # of a bottleneck's width
+BIN_DEGREES = {90: 4.0, 28: 3.0}  # by the number of bins: trained on Gaze360, on MPIIFaceGaze
+
+
+@dataclass(frozen=True)
+class L2CSConfig:
+    """What shapes the network: the stages' bottlenecks are 1, 2, 4 and 8 times `width` wide."""
+
+    layers: tuple[int, ...] = (3, 4, 6, 3)  # blocks of each of the four stages
+    width: int = 64
+    bins: int = 90
+
+    def __post_init__(self) -> None:
+        if self.bins not in BIN_DEGREES:
+            raise ValueError(
+                f"got {self.bins} bins of gaze: expected {' or '.join(map(str, BIN_DEGREES))}"
+            )
+
+    @property
+    def features(self) -> int:
+        """Numbers in which the ResNet sums up a face."""
+        return EXPANSION * 2 ** (STAGES - 1) * self.width
+
+
+class L2CS(nn.Module):
+    """Sees the face as a detector crops it."""
+
+    def __init__(self, config: L2CSConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, features = config.width, config.features
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        widths = [EXPANSION * 2**index * width for index in range(STAGES)]
+        built = stages(Bottleneck, width, widths, config.layers, (1, 2, 2, 2))
+        self.layer1, self.layer2, self.layer3, self.layer4 = built
+        self.fc_yaw_gaze = nn.Linear(features, config.bins)
+        self.fc_pitch_gaze = nn.Linear(features, config.bins)
+        self.fc_finetune = nn.Linear(features + 3, 3)  # unused, in every published file
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,3,S,S) normalised -> (B,2): pitch upwards and yaw leftwards, in radians"""
+        yaw, pitch = self.logits(x)
+        return torch.stack([self._angle(pitch), self._angle(yaw)], dim=1)
+
+    def logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,3,S,S) normalised -> scores of the bins of yaw and of pitch, each (B,bins)"""
+        x = self.maxpool(relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        features = x.mean((2, 3))
+        return self.fc_yaw_gaze(features), self.fc_pitch_gaze(features)
+
+    def _angle(self, logits: Tensor) -> Tensor:  # (B,bins) -> (B,)
+        bins = self.config.bins
+        places = torch.arange(bins, dtype=logits.dtype, device=logits.device) - bins // 2
+        return logits.softmax(dim=1) @ places * math.radians(BIN_DEGREES[bins])
+
+
+class Bottleneck(nn.Module):
+    """Residual block of three convolutions, the middle one on fewer channels."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        width = out_channels // EXPANSION
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        changes = stride != 1 or channels != out_channels
+        self.downsample = projection(channels, out_channels, stride) if changes else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+        h = relu(self.bn1(self.conv1(x)))
+        h = relu(self.bn2(self.conv2(h)))
+        return relu(self.bn3(self.conv3(h)) + self.downsample(x))
+
+
+def config_from_state_dict(tensors: Mapping[str, Tensor]) -> L2CSConfig:
+    """The configuration of a network, from the names and shapes of its tensors."""
+    return L2CSConfig(
+        layers=tuple(children(tensors, f"layer{index}") for index in range(1, STAGES + 1)),
+        width=len(tensors["conv1.weight"]),
+        bins=len(tensors["fc_yaw_gaze.weight"]),
+    )
