@@ -183,6 +183,7 @@ def keep_screenshot(page, request, name):
 
 
 def fit(page):
-    """Show the whole graph."""
+    """Show the whole graph, not a selected node alone."""
+    page.evaluate("() => app.canvas.deselectAll()")
     page.evaluate("() => app.extensionManager?.command?.execute('Comfy.Canvas.FitView')")
     page.wait_for_timeout(3000)
