@@ -67,6 +67,10 @@ class Server:
     def url(self, path: str, scheme: str = "http") -> str:
         return f"{scheme}://127.0.0.1:{self.port}{path}"
 
+    def said(self) -> str:
+        """All that the server has logged."""
+        return self.log.read_text(errors="replace")
+
     def get(self, path: str) -> Any:
         return json.loads(self.file_at(path))
 
@@ -201,6 +205,6 @@ def _await(server: Server, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.5)
             continue
         break
-    text = server.log.read_text(errors="replace")
+    text = server.said()
     if process.poll() is not None or "IMPORT FAILED" in text or time.monotonic() > until:
         raise RuntimeError(f"ComfyUI did not start with the pack in it:\n{text[-3000:]}")

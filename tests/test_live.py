@@ -64,7 +64,9 @@ def test_the_edit_differs_inside_the_mask_alone(server, graph, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_workflow_runs_to_its_pictures(server, graph, name):
+    before = len(server.said())
     outputs = server.run(graph(name))
+    assert "Traceback" not in server.said()[before:]
     pictures = [saved for each in outputs.values() for saved in each.get("images", [])]
     assert pictures
     for saved in pictures:
