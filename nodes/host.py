@@ -19,21 +19,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
+from ..editor_core.checkpoints.folders import EXTENSIONS
+from ..editor_core.checkpoints.known_files import FOLDERS, ROOT
 from ..editor_core.diffusion.sampling import Step
 from ..editor_core.images import to_picture, to_signed, to_unit
 
 Choice = TypeVar("Choice")
 Model = TypeVar("Model")
 
-ROOT = "face_edit"  # under ComfyUI's models folder
-FOLDERS = {  # by the editor's word for what a model does
-    "diffusion": "diffusion",
-    "identity": "identity",
-    "parser": "parsing",
-    "gaze": "gaze",
-    "lpips": "lpips",
-}
-EXTENSIONS = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar"}
 DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
 EMBEDDINGS = f"{ROOT}_embeddings"
 PREVIEW_SIDE = 512  # pixels, at most

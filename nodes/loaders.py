@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -51,7 +50,7 @@ def model_path(kind: str, model_name: str) -> str:
     if path is None:
         raise MissingModel(
             f"no {kind} model {model_name} in models/face_edit/{host.FOLDERS[kind]}: put it there; "
-            f"{describe(os.path.basename(model_name))}"
+            f"{describe(model_name)}"
         )
     return path
 

@@ -21,7 +21,8 @@ ROOMS = (
     ("guidance",),
     ("metrics",),
     ("settings",),
-    ("checkpoints.loading",),
+    ("checkpoints.diffusion", "checkpoints.loading", "checkpoints.inspection"),
+    ("checkpoints.convert",),
     ("reference",),
     ("presets",),
     ("editing",),
@@ -29,7 +30,7 @@ ROOMS = (
     ("commands",),
     ("__main__",),
 )
-HEAVY = ("kornia", "lpips", "matplotlib", "torchvision")
+HEAVY = ("diffusers", "kornia", "lpips", "matplotlib", "torchvision")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

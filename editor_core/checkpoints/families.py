@@ -18,8 +18,15 @@ class Family:
         return names.issuperset(self.tell_tales)
 
 
+UNCONDITIONAL = "mid_block.attentions.0.group_norm.weight"  # U-Nets of text have another there
+
 FAMILIES = (
     Family("ADM U-Net", "diffusion", ("time_embed.0.weight", "input_blocks.0.0.weight")),
+    Family(
+        "diffusers U-Net",
+        "diffusion",
+        ("conv_norm_out.weight", "down_blocks.0.resnets.0.conv1.weight", UNCONDITIONAL),
+    ),
     Family("BiSeNet", "parser", ("cp.resnet.conv1.weight", "ffm.convblk.conv.weight")),
     Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
     Family("EyeNet", "gaze", ("pre.0.conv.weight", "outs.0.conv.weight", "gaze_fc2.weight")),
@@ -29,7 +36,7 @@ FAMILIES = (
 )
 
 UNSUPPORTED = {  # one tell-tale name each
-    "down_blocks.0.resnets.0.conv1.weight": "a diffusers U-Net",
+    "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
     "temb.dense.0.weight": "an SDEdit U-Net",
     "encoder.0.conv2d.weight": "ParseNet",
     "decode_head.classifier.weight": "SegFormer",
