@@ -74,6 +74,16 @@ def category(kind: str) -> str:
     return f"{ROOT}_{FOLDERS[kind]}"
 
 
+def new_model_path(kind: str, name: str | os.PathLike[str]) -> Path:
+    """Where a new model of that name goes: inside ComfyUI's folder of its kind, nowhere else."""
+    root = Path(folder_paths.models_dir, ROOT, FOLDERS[kind]).resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f'"{name}" leads out of {root}: give a name inside it')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def embedding_path(name: str) -> str:
     """Where a saved embedding of that name lies."""
     path = folder_paths.get_full_path(EMBEDDINGS, name)

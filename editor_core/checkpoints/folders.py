@@ -42,9 +42,14 @@ def weights_in(path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def is_model_folder(path: Path) -> bool:
-    """Whether a folder is one diffusers model, rather than one that has model files."""
-    return path.is_dir() and _weights(path) is not None
+def model_files(path: Path) -> list[Path]:
+    """The models that a path names: itself, or the model files in a folder and below."""
+    if not path.is_dir() or _weights(path):
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix in EXTENSIONS)
+    if not found:
+        raise MissingModel(f"no model files in {path}, expected {', '.join(EXTENSIONS)}")
+    return found
 
 
 def told_beside(weights: Path) -> dict[str, Any]:
@@ -52,17 +57,15 @@ def told_beside(weights: Path) -> dict[str, Any]:
 
     Empty where there are none.
     """
-    config, told = weights.with_name("config.json"), {}
-    if config.is_file():
-        told = {**UNSAID, **read_json(config)}
-        if told.get("_class_name", CLASS) != CLASS:
-            raise UnsupportedCheckpoint(
-                f"{config}: expected a {CLASS}, got {told['_class_name']}: choose another model"
-            )
-    for scheduler in (weights.parent / name for name in SCHEDULERS):
-        if scheduler.is_file():
-            return {**told, **UNSAID_SCHEDULE, **read_json(scheduler)}
-    return told
+    config = weights.with_name("config.json")
+    told = {**UNSAID, **read_json(config)} if config.is_file() else {}
+    if told.get("_class_name", CLASS) != CLASS:
+        raise UnsupportedCheckpoint(
+            f"{config}: expected a {CLASS}, got {told['_class_name']}: choose another model"
+        )
+    schedule = next(filter(Path.is_file, (weights.parent / name for name in SCHEDULERS)), None)
+    told |= {**UNSAID_SCHEDULE, **read_json(schedule)} if schedule else {}
+    return {key: value for key, value in told.items() if not key.startswith("_")}
 
 
 def _weights(folder: Path) -> Path | None:
