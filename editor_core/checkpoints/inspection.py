@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from .diffusion import told_of
 from .families import Family, detect
@@ -63,23 +63,31 @@ def inspect(path: StrPath) -> Inspection:
             f"{weights}: expected tensors, got an ONNX graph, which has no gradients: choose the "
             "file that the network was exported from"
         )
-    checkpoint = read_checkpoint(weights)
-    family, told = _family(checkpoint), told_of(checkpoint)
+    read = _read(weights)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = LOADERS[family.kind](weights)
+        model = LOADERS[read["kind"]](weights)
     return Inspection(
         path=weights,
-        family=family.name,
-        kind=family.kind,
         parameters=sum(parameter.numel() for parameter in _network(model).parameters()),
-        dtype=_dtype(checkpoint.tensors.values()),
-        sha256=hashed(weights),
-        licence=_licence(checkpoint),
-        config={**told, **_config(model)},
-        told=told,
+        config={**read["told"], **_config(model)},
         warnings=tuple(str(each.message) for each in caught if each.category is UserWarning),
+        **read,
     )
+
+
+def _read(weights: Path) -> dict[str, Any]:
+    """What the tensors and all that is said of them tell, without keeping them."""
+    checkpoint = read_checkpoint(weights)
+    family = _family(checkpoint)
+    return {
+        "family": family.name,
+        "kind": family.kind,
+        "dtype": _dtype(checkpoint.tensors.values()),
+        "sha256": hashed(weights),
+        "licence": _licence(checkpoint),
+        "told": told_of(checkpoint),
+    }
 
 
 def _family(checkpoint: Checkpoint) -> Family:
@@ -89,7 +97,7 @@ def _family(checkpoint: Checkpoint) -> Family:
         raise UnsupportedCheckpoint(f"{checkpoint.path}: {error}") from error
 
 
-def _network(model: Any) -> nn.Module:
+def _network(model: Any) -> Any:
     return getattr(model, "network", model)
 
 
