@@ -98,8 +98,9 @@ class LoadFaceDiffusionModel(_Loader):
             "LoadFaceDiffusionModel",
             display_name="Load Face Diffusion Model",
             category=CATEGORY,
-            description="The U-Net that draws the edit (ADM), conditioned on identity or not.",
-            search_aliases=["diffface", "guided diffusion", "adm", "face swap model"],
+            description="The U-Net that draws the edit: ADM, conditioned on identity or not, or "
+            "an unconditional one of diffusers.",
+            search_aliases=["diffface", "guided diffusion", "adm", "ddpm", "face swap model"],
             inputs=[
                 cls.choice(),
                 io.Combo.Input(

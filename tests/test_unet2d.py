@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from guided_face_edit.editor_core.checkpoints.known_files import MissingModel
-from guided_face_edit.editor_core.checkpoints.loading import load_diffusion
+from guided_face_edit.editor_core.checkpoints.loading import find_models, load_diffusion
 from guided_face_edit.editor_core.checkpoints.reading import UnsupportedCheckpoint
 from guided_face_edit.editor_core.checkpoints.saving import save_model
 from guided_face_edit.editor_core.editing import edit_face
@@ -216,6 +216,13 @@ def test_a_folder_without_a_model_says_what_belongs_there(tmp_path):
     (_folder(tmp_path, {}) / "config.json").write_text("[1]")
     with pytest.raises(ValueError, match="config.json: expected a JSON object, got"):
         load_diffusion(tmp_path)
+
+
+def test_a_folder_of_models_may_hold_one_of_diffusers(tmp_path):
+    folder = tmp_path / "ddpm"
+    folder.mkdir()
+    _named_of_old(_folder(folder, {}))
+    assert find_models(tmp_path) == {"diffusion": folder / "diffusion_pytorch_model.bin"}
 
 
 def test_it_edits_a_face_that_only_guidance_knows(tmp_path, generator):

@@ -23,7 +23,7 @@ from ..models.lpips import Lpips, backbone_of
 from ..settings import FaceModels
 from .diffusion import plan
 from .families import detect
-from .folders import weights_in
+from .folders import WEIGHTS, weights_in
 from .known_files import KINDS, MissingModel, doubt, known_file, missing
 from .reading import (
     Checkpoint,
@@ -144,7 +144,7 @@ def _kind(path: Path) -> str | None:
     if known:
         return known.kind if known.kind in KINDS else None
     if path.suffix != ".safetensors":
-        return read_metadata(path).get("kind")
+        return read_metadata(path).get("kind") or ("diffusion" if path.name in WEIGHTS else None)
     try:
         return read_metadata(path).get("kind") or detect(read_names(path)).kind
     except UnsupportedCheckpoint:
