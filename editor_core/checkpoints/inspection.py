@@ -112,8 +112,8 @@ def _licence(checkpoint: Checkpoint) -> str:
     known, named = identify(path), known_file(path)
     if known:
         return known.licence
-    said = checkpoint.metadata.get("licence")
-    return said or (f"{named.licence} (by its name)" if named and not doubt(path) else "unknown")
+    by_name = f"{named.licence} (by its name)" if named and not doubt(path) else "unknown"
+    return str(checkpoint.metadata.get("licence", by_name))
 
 
 def _config(model: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ FOLDERS = {  # under that, by the editor's word for what a model does
     "gaze": "gaze",
     "lpips": "lpips",
 }
-KINDS = tuple(FOLDERS)
+NO_NETWORK = "; the editor has no network for it: choose another"
 
 
 class MissingModel(FileNotFoundError):
@@ -77,13 +77,13 @@ def describe(path: StrPath) -> str:
         return "it is no published file: is the name right?"
     return (
         f"{file.name} is published at {file.origin}, licence {file.licence}, "
-        f"SHA-256 {file.sha256 or 'unknown'}{_command(file)}"
+        f"SHA-256 {file.sha256 or 'unknown'}{_command(file) if file.loads else NO_NETWORK}"
     )
 
 
 def missing(kind: str, folder: object) -> MissingModel:
     """The error for a folder that has no model of a kind."""
-    files = [file for file in KNOWN_FILES if file.kind == kind]
+    files = [file for file in KNOWN_FILES if file.kind == kind and file.loads]
     names = " or ".join(file.name for file in files)
     example = next((file for file in files if file.url), files[0])
     return MissingModel(

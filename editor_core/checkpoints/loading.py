@@ -24,7 +24,7 @@ from ..settings import FaceModels
 from .diffusion import plan
 from .families import detect
 from .folders import WEIGHTS, weights_in
-from .known_files import KINDS, MissingModel, doubt, known_file, missing
+from .known_files import MissingModel, doubt, known_file, missing
 from .reading import (
     Checkpoint,
     UnsupportedCheckpoint,
@@ -142,7 +142,7 @@ def _kind(path: Path) -> str | None:
     """What a file in a models folder is to the editor; None where it is nothing."""
     known = known_file(path)
     if known:
-        return known.kind if known.kind in KINDS else None
+        return known.kind if known.loads else None
     if path.suffix != ".safetensors":
         return read_metadata(path).get("kind") or ("diffusion" if path.name in WEIGHTS else None)
     try:

@@ -24,6 +24,7 @@ class KnownFile:
     aliases: tuple[str, ...] = ()  # other names of the very same file
     url: str | None = None  # of the file itself
     config: Mapping[str, Any] = field(default_factory=dict)
+    loads: bool = True  # whether the editor has a network for it
 
 
 DIFFFACE = "github.com/hxngiee/DiffFace"
@@ -79,7 +80,9 @@ DIFFUSION = (
         )
         for name in ("ddpm-celebahq-256", "ddpm-ema-celebahq-256")
     ),
-    KnownFile("celeba_hq.ckpt", "diffusion", "unknown", "github.com/ermongroup/SDEdit"),
+    KnownFile(
+        "celeba_hq.ckpt", "diffusion", "unknown", "github.com/ermongroup/SDEdit", loads=False
+    ),
 )
 
 IDENTITY = (
@@ -113,6 +116,7 @@ IDENTITY = (
         "github.com/deepinsight/insightface, release v0.7, in buffalo_l.zip",
         174_383_860,
         "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+        loads=False,
     ),
     KnownFile(
         "20180402-114759-vggface2.pt",
@@ -129,6 +133,7 @@ IDENTITY = (
         "MIT, with terms of its training data",
         "huggingface.co/minchul/cvlface_adaface_ir101_webface12m",
         aliases=("cvlface_adaface_ir101_webface12m/pretrained_model/model.pt",),
+        loads=False,
     ),
 )
 
@@ -147,7 +152,7 @@ PARSER = (
     KnownFile(
         "parsing_parsenet.pth",
         "parser",
-        CELEBAMASK,
+        "MIT",
         f"{FACEXLIB}, release v0.2.2",
         85_331_193,
         "3d558d8d0e42c20224f13cf5a29c79eba2d59913419f945545d8cf7b72920de2",
@@ -162,6 +167,7 @@ PARSER = (
         "c2bec795a8c243db71bd95be538fd62559003566466c71237e45c99b920f4b62",
         url=f"{HUGGING_FACE}/jonathandinu/face-parsing/resolve/"
         "758b82e15a0178c9db39c1ff666a8b56e3a550c8/model.safetensors",
+        loads=False,
     ),
 )
 
@@ -186,6 +192,7 @@ GAZE = (
         "gaze",
         "CC BY-NC-SA 4.0 (non-commercial)",
         "drive.google.com/file/d/1Ma6zJrECNTjo_mToZ5GKk7EF-0FS4nEC, of xucong-zhang/ETH-XGaze",
+        loads=False,
     ),
     *(
         KnownFile(
@@ -193,6 +200,7 @@ GAZE = (
             "gaze",
             "MG-NC-RAI-2.0 (non-commercial)",
             "huggingface.co/UniGaze/UniGaze-models",
+            loads=False,
         )
         for size in ("b16", "l16", "h14")
     ),
@@ -218,6 +226,7 @@ OTHERS = (  # which the editor does not load from a file, so that they are told 
         "inside the package lpips",
         7_289,
         "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        loads=False,
     ),
     KnownFile(
         "v0.1/alex.pth",
@@ -226,6 +235,7 @@ OTHERS = (  # which the editor does not load from a file, so that they are told 
         "inside the package lpips",
         6_009,
         "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        loads=False,
     ),
     KnownFile(
         "resnet18-5c106cde.pth",
@@ -233,6 +243,7 @@ OTHERS = (  # which the editor does not load from a file, so that they are told 
         "BSD-3-Clause",
         "download.pytorch.org/models",
         46_827_520,
+        loads=False,
     ),
     KnownFile(
         "detection_Resnet50_Final.pth",
@@ -241,9 +252,10 @@ OTHERS = (  # which the editor does not load from a file, so that they are told 
         f"{FACEXLIB}, release v0.1.0",
         109_497_761,
         "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
+        loads=False,
     ),
     *(
-        KnownFile(name, "detector", "MIT", "inside the package facenet-pytorch", size)
+        KnownFile(name, "detector", "MIT", "inside the package facenet-pytorch", size, loads=False)
         for name, size in (("pnet.pt", 28_570), ("rnet.pt", 403_147), ("onet.pt", 1_559_269))
     ),
 )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from .unet import embed_time
+from .unet import Upsample, embed_time
 from .unet2d_config import UNet2DConfig, config_from_state_dict, is_published, renamed
 
 __all__ = ["UNet2D", "UNet2DConfig", "config_from_state_dict", "is_published", "renamed"]
@@ -120,19 +120,6 @@ class Downsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H/2,W/2)"""
         return self.conv(x if self.padding else pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Doubles the size by repeating pixels, then convolves."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.repeat = nn.Upsample(scale_factor=2)
-        self.conv = _conv3x3(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,2H,2W)"""
-        return self.conv(self.repeat(x))
 
 
 class DownBlock(nn.Module):
