@@ -3,14 +3,16 @@
 import json
 import warnings
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from guided_face_edit.editor_core.checkpoints.diffusion import plan
 from guided_face_edit.editor_core.checkpoints.known_files import MissingModel
 from guided_face_edit.editor_core.checkpoints.loading import find_models, load_diffusion
-from guided_face_edit.editor_core.checkpoints.reading import UnsupportedCheckpoint
+from guided_face_edit.editor_core.checkpoints.reading import Checkpoint, UnsupportedCheckpoint
 from guided_face_edit.editor_core.checkpoints.saving import save_model
 from guided_face_edit.editor_core.editing import edit_face
 from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig, config_from_state_dict
@@ -139,6 +141,8 @@ def test_the_published_network_is_known():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert config_from_state_dict(tensors) == GOOGLE
+        built = plan(Checkpoint(Path(__file__), tensors, {"config": {}}))
+    assert (built.image_size, built.fixed, len(built.schedule.betas)) == (256, "small", 1000)
 
 
 def test_what_an_unknown_network_is_read_as_is_said_aloud(tmp_path):

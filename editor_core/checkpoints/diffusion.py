@@ -17,6 +17,7 @@ from .reading import Checkpoint
 
 Choice = TypeVar("Choice")
 
+ADM, DIFFUSERS = "ADM U-Net", "diffusers U-Net"  # the families
 ADM_SCHEDULES = {"linear": GaussianDiffusion.linear, "cosine": GaussianDiffusion.cosine}
 ADM_PREDICTIONS: dict[str, Predicts] = {"epsilon": "epsilon", "v": "v"}
 ADM_DEFAULTS = {"image_size": 256, "schedule": "linear"}
@@ -57,28 +58,37 @@ def told_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """What is said of a file beside its tensors.
 
     That the file is known weighs most, then what its metadata or its sidecar say, then the
-    `config.json` of a diffusers folder.
+    `config.json` of a diffusers folder, and least that the network has the size of a published one.
     """
-    known = identify(checkpoint.path)
-    beside = told_beside(checkpoint.path) if _is_diffusers(checkpoint) else {}
-    return {**beside, **checkpoint.config, **(known.config if known else {})}
+    known, family = identify(checkpoint.path), detect(checkpoint.tensors).name
+    beside = told_beside(checkpoint.path) if family == DIFFUSERS else {}
+    return {
+        **_told_by_size(family, checkpoint.tensors),
+        **beside,
+        **checkpoint.config,
+        **(known.config if known else {}),
+    }
 
 
 def plan(checkpoint: Checkpoint, hints: Mapping[str, Any] | None = None) -> Plan:
     """How to build what a file holds; `hints` override what is said of it."""
     told = {**told_of(checkpoint), **(hints or {})}
-    return _diffusers(checkpoint, told) if _is_diffusers(checkpoint) else _adm(checkpoint, told)
+    make = {ADM: _adm, DIFFUSERS: _diffusers}[detect(checkpoint.tensors).name]
+    return make(checkpoint, told)
 
 
-def _is_diffusers(checkpoint: Checkpoint) -> bool:
-    return detect(checkpoint.tensors).name == "diffusers U-Net"
+def _told_by_size(family: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
+    if family == ADM and unet.is_published(tensors):
+        return ADM_DEFAULTS
+    if family == DIFFUSERS and unet2d.is_published(tensors):
+        return DIFFUSERS_DEFAULTS
+    return {}
 
 
 def _adm(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
     tensors = checkpoint.tensors
     config = unet.config_from_state_dict(tensors, told)
-    if not unet.is_published(tensors):
-        _say_assumptions(checkpoint, ADM_DEFAULTS, told)
+    _say_assumptions(checkpoint, ADM_DEFAULTS, told)
     facts = {**ADM_DEFAULTS, **told}
     schedule = _one_of("schedule", facts["schedule"], ADM_SCHEDULES)
     return Plan(
@@ -94,8 +104,7 @@ def _adm(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
 def _diffusers(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
     tensors, told = unet2d.renamed(checkpoint.tensors), _said(told)
     config = unet2d.config_from_state_dict(tensors, told)
-    if not unet2d.is_published(tensors):
-        _say_assumptions(checkpoint, {key: DIFFUSERS_DEFAULTS[key] for key in UNSPOKEN}, told)
+    _say_assumptions(checkpoint, {key: DIFFUSERS_DEFAULTS[key] for key in UNSPOKEN}, told)
     facts = {**DIFFUSERS_DEFAULTS, **told}
     return Plan(
         unet2d.UNet2D,

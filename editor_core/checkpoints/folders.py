@@ -46,7 +46,7 @@ def model_files(path: Path) -> list[Path]:
     """The models that a path names: itself, or the model files in a folder and below."""
     if not path.is_dir() or _weights(path):
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix in EXTENSIONS)
+    found = sorted(f for f in path.rglob("*") if f.suffix in EXTENSIONS and f.is_file())
     if not found:
         raise MissingModel(f"no model files in {path}, expected {', '.join(EXTENSIONS)}")
     return found
