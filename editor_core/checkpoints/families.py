@@ -46,11 +46,11 @@ UNSUPPORTED = {  # one tell-tale name each
     "fc_yaw_gaze.weight": "L2CS",
     "gaze_fc.0.weight": "ETH-XGaze",
     "vit.patch_embed.proj.weight": "UniGaze",
-    "lin0.model.1.weight": "the heads of LPIPS, which come with its package",
-    "ClassHead.0.conv1x1.weight": "RetinaFace, a detector",
-    "conv4_1.weight": "MTCNN, a detector",
-    "dense5_1.weight": "MTCNN, a detector",
-    "dense6_1.weight": "MTCNN, a detector",
+    "lin0.model.1.weight": "the heads of LPIPS, which the lpips package brings along",
+    "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
+    "conv4_1.weight": "an MTCNN detector",
+    "dense5_1.weight": "an MTCNN detector",
+    "dense6_1.weight": "an MTCNN detector",
     "layer2.0.downsample.0.weight": "a ResNet of torchvision",
 }
 
