@@ -97,7 +97,7 @@ class ConvertModelFile(_OfFile):
                 io.Boolean.Input(
                     "half",
                     default=False,
-                    tooltip="Pack floats in 16 bits: half the size, the same computations.",
+                    tooltip="Pack floats in 16 bits: half the size, values to three digits.",
                 ),
                 io.Boolean.Input(
                     "overwrite", default=False, tooltip="Replace a file of that name."
