@@ -4,7 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .commands.convert import add_convert
 from .commands.demo import add_demo
+from .commands.inspect import add_inspect
+from .commands.mistakes import MISTAKES, in_one_line
 from .commands.swap import add_swap
 from .commands.train import add_train
 
@@ -16,6 +19,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_demo(commands)
     add_swap(commands)
     add_train(commands)
+    add_inspect(commands)
+    add_convert(commands)
     return parser
 
 
@@ -23,13 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; what the user can mend becomes one line and exit code 2."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.run(arguments)
-    except (ValueError, OSError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return arguments.run(arguments) or 0
+    except MISTAKES as error:
+        print(in_one_line(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 if __name__ == "__main__":

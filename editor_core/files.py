@@ -46,6 +46,17 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: expected JSON, got {error}: mend or remove it") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {value!r:.40}: mend or remove it")
+    return value
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """The file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()

@@ -2,10 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, guidance, guided_sampler, host, loaders, report
+from . import analysis, guidance, guided_sampler, host, loaders, model_files, report
 
 NODES: list[type[io.ComfyNode]] = [
     *loaders.NODES,
+    *model_files.NODES,
     *analysis.NODES,
     *guidance.NODES,
     *guided_sampler.NODES,

@@ -19,21 +19,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
+from ..editor_core.checkpoints.folders import EXTENSIONS
+from ..editor_core.checkpoints.known_files import FOLDERS, ROOT
 from ..editor_core.diffusion.sampling import Step
 from ..editor_core.images import to_picture, to_signed, to_unit
 
 Choice = TypeVar("Choice")
 Model = TypeVar("Model")
 
-ROOT = "face_edit"  # under ComfyUI's models folder
-FOLDERS = {  # by the editor's word for what a model does
-    "diffusion": "diffusion",
-    "identity": "identity",
-    "parser": "parsing",
-    "gaze": "gaze",
-    "lpips": "lpips",
-}
-EXTENSIONS = {".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl"}
 DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
 EMBEDDINGS = f"{ROOT}_embeddings"
 PREVIEW_SIDE = 512  # pixels, at most
@@ -79,6 +72,16 @@ def _register(name: str, path: Path) -> None:
 def category(kind: str) -> str:
     """The name of a kind's folders in `extra_model_paths.yaml`."""
     return f"{ROOT}_{FOLDERS[kind]}"
+
+
+def new_model_path(kind: str, name: str | os.PathLike[str]) -> Path:
+    """Where a new model of that name goes: inside ComfyUI's folder of its kind, nowhere else."""
+    root = Path(folder_paths.models_dir, ROOT, FOLDERS[kind]).resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f'"{name}" leads out of {root}: give a name inside it')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def embedding_path(name: str) -> str:

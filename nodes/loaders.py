@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -51,7 +50,7 @@ def model_path(kind: str, model_name: str) -> str:
     if path is None:
         raise MissingModel(
             f"no {kind} model {model_name} in models/face_edit/{host.FOLDERS[kind]}: put it there; "
-            f"{describe(os.path.basename(model_name))}"
+            f"{describe(model_name)}"
         )
     return path
 
@@ -99,8 +98,9 @@ class LoadFaceDiffusionModel(_Loader):
             "LoadFaceDiffusionModel",
             display_name="Load Face Diffusion Model",
             category=CATEGORY,
-            description="The U-Net that draws the edit (ADM), conditioned on identity or not.",
-            search_aliases=["diffface", "guided diffusion", "adm", "face swap model"],
+            description="The U-Net that draws the edit: ADM, conditioned on identity or not, or "
+            "an unconditional one of diffusers.",
+            search_aliases=["diffface", "guided diffusion", "adm", "ddpm", "face swap model"],
             inputs=[
                 cls.choice(),
                 io.Combo.Input(

@@ -119,7 +119,7 @@ def test_what_tensors_do_not_tell_is_hinted_or_assumed_aloud(tmp_path, tensors):
         model = load_diffusion(path)
     assert len(warned) == 2
     assert (model.network.config.num_heads, model.image_size) == (4, 256)
-    hints = {"head_channels": 16, "attention_order": "new", "image_size": 64}
+    hints = {"head_channels": 16, "attention_order": "new", "image_size": 64, "schedule": "linear"}
     (tmp_path / "m.pt.json").write_text(json.dumps({"config": hints}), encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

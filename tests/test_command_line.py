@@ -39,7 +39,7 @@ def _parser(sees_skin):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    unet = {**asdict(UNET), "image_size": SIZE}
+    unet = {**asdict(UNET), "image_size": SIZE, "schedule": "linear"}
     save_model(folder / "unet.safetensors", seeded(lambda: UNet(UNET)), "diffusion", unet)
     identity = seeded(lambda: IResNet(IRESNET))
     save_model(folder / "identity.safetensors", identity, "identity", asdict(IRESNET))

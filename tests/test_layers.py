@@ -21,7 +21,9 @@ ROOMS = (
     ("guidance",),
     ("metrics",),
     ("settings",),
-    ("checkpoints.recipes", "checkpoints.loading"),
+    ("checkpoints.recipes", "checkpoints.diffusion"),
+    ("checkpoints.loading", "checkpoints.inspection"),
+    ("checkpoints.convert",),
     ("reference_inputs", "reference"),
     ("presets",),
     ("editing",),
@@ -29,7 +31,7 @@ ROOMS = (
     ("commands",),
     ("__main__",),
 )
-HEAVY = ("kornia", "lpips", "matplotlib", "torchvision")
+HEAVY = ("diffusers", "kornia", "lpips", "matplotlib", "torchvision")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

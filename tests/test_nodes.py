@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from PIL import Image
 
 import guided_face_edit
 from guided_face_edit.editor_core.images import read_image, write_png
+from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
+from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.host import fingerprint
 
@@ -64,7 +67,7 @@ def embedding(pair):
 def test_the_pack_lists_every_node_once(root):
     extension = asyncio.run(guided_face_edit.comfy_entrypoint())
     listed = asyncio.run(extension.get_node_list())
-    assert len({node.define_schema().node_id for node in listed}) == len(listed) == 26
+    assert len({node.define_schema().node_id for node in listed}) == len(listed) == 28
     assert (root / guided_face_edit.WEB_DIRECTORY).is_dir()
 
 
@@ -127,6 +130,64 @@ def test_the_diffusion_model_comes_in_the_precision_asked_for():
         assert next(hosted.model.network.parameters()).dtype == dtype
     with pytest.raises(ValueError, match='precision is "int8", expected one of: fp32'):
         run("LoadFaceDiffusionModel", model_name="demo.safetensors", precision="int8")
+
+
+@pytest.fixture
+def eyes_file(folders):
+    """A pickle among the gaze models, named as ComfyUI lists it."""
+    folder = Path(folders.models_dir, "face_edit", "gaze")
+    network = EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4))
+    torch.save(network.state_dict(), folder / "eyes.pt")
+    yield folder / "eyes.pt"
+    for file in folder.glob("eyes.*"):
+        file.unlink()
+
+
+def test_a_model_file_is_told_in_words(eyes_file):
+    (choice,) = BY_NAME["InspectModelFile"].GET_SCHEMA().inputs
+    assert {"gaze/eyes.pt", "gaze/demo.safetensors", "parsing/demo.safetensors"} <= {
+        *choice.options
+    }
+    (report,) = run("InspectModelFile", model_file="gaze/eyes.pt")
+    assert re.search("family +EyeNet\n +kind +gaze\n", report)
+    assert "no gaze model x.pt in models/face_edit/gaze" in BY_NAME[
+        "InspectModelFile"
+    ].validate_inputs(model_file="gaze/x.pt")
+    with pytest.raises(ValueError, match='folder is "ears", expected one of: diffusion'):
+        run("InspectModelFile", model_file="ears/x.pt")
+
+
+def test_a_model_file_is_converted_into_the_folder_of_its_kind(folders, eyes_file):
+    inputs = {"model_file": "gaze/eyes.pt", "save_as": "", "half": True, "overwrite": False}
+    (report,) = run("ConvertModelFile", **inputs)
+    written = eyes_file.with_suffix(".safetensors")
+    assert str(written) in report and written.stat().st_size < eyes_file.stat().st_size
+    assert "eyes.safetensors" in folders.get_filename_list("face_edit_gaze")
+    (hosted,) = run("LoadGazeModel", model_name="eyes.safetensors")
+    assert hosted.model.network.config.nfeatures == 4
+    with pytest.raises(FileExistsError, match="is there already: name another, or overwrite it"):
+        run("ConvertModelFile", **inputs)
+    run("ConvertModelFile", **inputs | {"overwrite": True})
+    with pytest.raises(ValueError, match=r'"\.\./x\.safetensors" leads out of .*gaze'):
+        run("ConvertModelFile", **inputs | {"save_as": "../x.safetensors"})
+
+
+def test_a_diffusers_folder_is_a_diffusion_model(folders, pair, mask, embedding):
+    folder = Path(folders.models_dir, "face_edit", "diffusion", "toy")
+    folder.mkdir(parents=True)
+    network = UNet2D(UNet2DConfig((32, 32), 1, ()))
+    torch.save(network.state_dict(), folder / "diffusion_pytorch_model.bin")
+    told = {"sample_size": 64, "attention_head_dim": None, "downsample_padding": 0}
+    (folder / "config.json").write_text(json.dumps(told))
+    (folder / "scheduler_config.json").write_text(json.dumps({"variance_type": "fixed_small"}))
+    name = "toy/diffusion_pytorch_model.bin"
+    assert name in folders.get_filename_list("face_edit_diffusion")
+    (model,) = run("LoadFaceDiffusionModel", model_name=name, precision="fp32")
+    candidates, best, _ = _sample(pair, mask, embedding, model=model)
+    kept = (mask == 0)[..., None].expand_as(best)
+    assert candidates.shape == (2, 64, 64, 3) and torch.equal(best[kept], pair[1][kept])
+    assert not torch.equal(best, pair[1])
+    shutil.rmtree(folder)
 
 
 def test_a_mask_is_of_the_parts_that_are_named(parsing):

@@ -18,8 +18,15 @@ class Family:
         return names.issuperset(self.tell_tales)
 
 
+UNCONDITIONAL = "mid_block.attentions.0.group_norm.weight"  # U-Nets of text have another there
+
 FAMILIES = (
     Family("ADM U-Net", "diffusion", ("time_embed.0.weight", "input_blocks.0.0.weight")),
+    Family(
+        "diffusers U-Net",
+        "diffusion",
+        ("conv_norm_out.weight", "down_blocks.0.resnets.0.conv1.weight", UNCONDITIONAL),
+    ),
     Family("BiSeNet", "parser", ("cp.resnet.conv1.weight", "ffm.convblk.conv.weight")),
     Family("ParseNet", "parser", ("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight")),
     Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
@@ -34,15 +41,20 @@ FAMILIES = (
 )
 
 UNSUPPORTED = {  # one tell-tale name each
-    "down_blocks.0.resnets.0.conv1.weight": "a diffusers U-Net",
+    "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
     "temb.dense.0.weight": "an SDEdit U-Net",
     "decode_head.classifier.weight": "SegFormer",
     "body.0.res_layer.2.running_mean": "an AdaFace network",
     "conv2_dw.conv.weight": "MobileFaceNet",
     "gaze_fc.0.weight": "ETH-XGaze",
+    "vit.patch_embed.proj.weight": "UniGaze",
     "fc_yaw_gaze.weight": "L2CS-Net on a ResNet-18 or 34",
-    "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
     "lin0.model.1.weight": "the heads of LPIPS, which the lpips package brings along",
+    "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
+    "conv4_1.weight": "an MTCNN detector",
+    "dense5_1.weight": "an MTCNN detector",
+    "dense6_1.weight": "an MTCNN detector",
+    "layer2.0.downsample.0.weight": "a ResNet of torchvision",
 }
 
 

@@ -1,84 +1,104 @@
 # ruff: noqa: N818  a name such as MissingModel says that it is an error
-"""The published files that people have: name, size, hash, licence, origin; None is unknown."""
+"""Which published file a file is, or has the name of, and what to say of one that is missing."""
 
-from dataclasses import dataclass
+import os
+from functools import lru_cache
+from pathlib import Path, PurePath
+
+from ..files import sha256
+from .published_files import KNOWN_FILES, KnownFile
+
+StrPath = str | os.PathLike[str]
+
+ROOT = "face_edit"  # under ComfyUI's models folder
+FOLDERS = {  # under that, by the editor's word for what a model does
+    "diffusion": "diffusion",
+    "identity": "identity",
+    "parser": "parsing",
+    "gaze": "gaze",
+    "lpips": "lpips",
+}
+NO_NETWORK = "; the editor has no network for it: choose another"
 
 
 class MissingModel(FileNotFoundError):
     """A model file that is not where it was looked for; the message says what to put there."""
 
 
-@dataclass(frozen=True)
-class KnownFile:
-    """A published file. `kind` is the editor's word for what the file does."""
-
-    name: str
-    kind: str
-    licence: str
-    origin: str
-    size: int | None = None  # bytes
-    sha256: str | None = None
-
-
-DIFFFACE = "github.com/hxngiee/DiffFace"
-NON_COMMERCIAL = "CC BY-NC 4.0 (non-commercial)"
-CELEBAMASK = "MIT, trained on the non-commercial CelebAMask-HQ"
-
-KNOWN_FILES = (
-    KnownFile("Model.pt", "diffusion", NON_COMMERCIAL, DIFFFACE),
-    KnownFile("Arcface.tar", "identity", NON_COMMERCIAL, DIFFFACE),
-    KnownFile("FaceParser.pth", "parser", CELEBAMASK, DIFFFACE),
-    KnownFile("GazeEstimator.pt", "gaze", "none stated", DIFFFACE),
-    KnownFile(
-        "79999_iter.pth",
-        "parser",
-        CELEBAMASK,
-        "github.com/xinntao/facexlib, release v0.2.0, as parsing_bisenet.pth",
-        53_289_463,
-        "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567",
-    ),
-    KnownFile(
-        "256x256_diffusion_uncond.pt",
-        "diffusion",
-        "MIT",
-        "openaipublic.blob.core.windows.net/diffusion/jul-2021",
-        2_211_383_297,
-        "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1",
-    ),
-    KnownFile(
-        "ffhq_10m.pt",
-        "diffusion",
-        "none stated",
-        "drive.google.com/drive/folders/1jElnRoFv7b31fG0v6pTSQkelbSX3xGZh",
-    ),
-    KnownFile(
-        "vgg16-397923af.pth",
-        "lpips",
-        "BSD-3-Clause",
-        "download.pytorch.org/models",
-        553_433_881,
-        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-    ),
-)
-
-
-def known_file(name: str) -> KnownFile | None:
+def known_file(path: StrPath) -> KnownFile | None:
     """The published file of that name."""
-    return next((file for file in KNOWN_FILES if file.name == name), None)
+    return next((file for file in KNOWN_FILES if _is_named(path, file)), None)
 
 
-def describe(name: str) -> str:
-    """Where a file of that name comes from and on what terms."""
-    file = known_file(name)
+def identify(path: StrPath) -> KnownFile | None:
+    """The published file that a file is, by its SHA-256.
+
+    It is computed only where the size is that of a published file, or where the name is that of one
+    of unknown size, and once while the file stays as it is.
+    """
+    size = os.path.getsize(path)
+    alike = [
+        file
+        for file in KNOWN_FILES
+        if file.sha256 and (file.size == size or (file.size is None and _is_named(path, file)))
+    ]
+    return next((file for file in alike if file.sha256 == hashed(path)), None)
+
+
+def doubt(path: StrPath) -> str | None:
+    """What is wrong with a file that has a published one's name and is another; else None."""
+    named = known_file(path)
+    if named is None or named.sha256 is None or identify(path) is named:
+        return None
+    size = os.path.getsize(path)
+    told_by_size = named.size not in (None, size)
+    got = f"{size:,} bytes, not {named.size:,}" if told_by_size else f"SHA-256 {hashed(path)}"
+    return (
+        f"{path} is not the published {named.name}: expected SHA-256 {named.sha256}, got {got}; "
+        f"fetch it from {named.origin}, or give it a name of its own"
+    )
+
+
+def hashed(path: StrPath) -> str:
+    """The file's SHA-256, remembered while the file stays as it is."""
+    about = os.stat(path)
+    return _hashed(os.fspath(path), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _hashed(path: str, size: int, changed: int) -> str:
+    return sha256(path)
+
+
+def describe(path: StrPath) -> str:
+    """Where a file of that name comes from, on what terms, and how it is fetched."""
+    file = known_file(path)
     if file is None:
         return "it is no published file: is the name right?"
-    return f"{file.name} is published at {file.origin}, licence {file.licence}"
+    return (
+        f"{file.name} is published at {file.origin}, licence {file.licence}, "
+        f"SHA-256 {file.sha256 or 'unknown'}{_command(file) if file.loads else NO_NETWORK}"
+    )
 
 
 def missing(kind: str, folder: object) -> MissingModel:
     """The error for a folder that has no model of a kind."""
-    names = " or ".join(file.name for file in KNOWN_FILES if file.kind == kind)
+    files = [file for file in KNOWN_FILES if file.kind == kind and file.loads]
+    names = " or ".join(file.name for file in files)
+    example = next((file for file in files if file.url), files[0])
     return MissingModel(
         f"no {kind} model in {folder}: expected {names}, or a safetensors file of that kind; "
-        "put one there (the README lists origins and licences)"
+        f"put one there. {describe(example.name)}"
     )
+
+
+def _is_named(path: StrPath, file: KnownFile) -> bool:
+    return any(PurePath(path).match(name) for name in (file.name, *file.aliases))
+
+
+def _command(file: KnownFile) -> str:
+    """How comfy-cli fetches it; nothing where there is no address of the file itself."""
+    if file.url is None:
+        return ""
+    folder = Path("models", ROOT, FOLDERS[file.kind], file.name).parent.as_posix()
+    return f"; comfy model download --url {file.url} --relative-path {folder}"

@@ -8,21 +8,22 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..autograd import gradients
-from ..diffusion.process import DiffusionModel, GaussianDiffusion, Predicts
+from ..diffusion.process import DiffusionModel
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser
-from ..models import unet
 from ..models.lpips import Lpips, backbone_of
 from ..settings import FaceModels
+from .diffusion import plan
 from .families import detect
-from .known_files import MissingModel, known_file, missing
+from .folders import WEIGHTS, weights_in
+from .known_files import MissingModel, doubt, known_file, missing
 from .reading import (
     Checkpoint,
     UnsupportedCheckpoint,
@@ -36,26 +37,26 @@ StrPath = str | os.PathLike[str]
 Network = TypeVar("Network", bound=nn.Module)
 
 REQUIRED = ("diffusion", "identity", "parser")
-SCHEDULES = {"linear": GaussianDiffusion.linear, "cosine": GaussianDiffusion.cosine}
-DEFAULT_IMAGE_SIZE = 256
 MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of tensors
 
 
 @gradients()
 def load_diffusion(path: StrPath, hints: Mapping[str, Any] | None = None) -> DiffusionModel:
-    """A diffusion model. What tensors do not tell comes from `hints`, else from the file's config.
+    """A diffusion model, of a file or a diffusers folder.
 
-    These are `num_heads` or `head_channels`, `attention_order`, `image_size` (pixels), `schedule`
-    ("linear" or "cosine"), `diffusion_steps` and `predicts` ("epsilon" or "v"); of a network whose
-    shape is not a published one, assumed heads and sizes are said in a warning.
+    What tensors do not tell comes from `hints`, else from what is known of a published file, else
+    from the file's config. Of an ADM U-Net these are `num_heads` or `head_channels`,
+    `attention_order`, `image_size` (pixels), `schedule` ("linear" or "cosine"), `diffusion_steps`
+    and `predicts` ("epsilon" or "v"); of one of diffusers, what its `config.json` and
+    `scheduler_config.json` say. What is assumed for want of both is said in a warning.
     """
-    checkpoint = _read(path, "diffusion")
-    told = {**checkpoint.config, **(hints or {})}
+    checkpoint = _read(weights_in(path), "diffusion")
     with _blaming(path):
-        config = unet.config_from_state_dict(checkpoint.tensors, told)
-        network = _filled(unet.UNet, config, checkpoint.tensors)
-        size = _image_size(checkpoint, told)
-        return DiffusionModel(network, _schedule(told), size, _predicts(told))
+        built = plan(checkpoint, hints)
+        network = _filled(built.make, built.config, built.tensors)
+    return DiffusionModel(
+        network, built.schedule, built.image_size, built.predicts, fixed=built.fixed
+    )
 
 
 @gradients()
@@ -125,11 +126,11 @@ def find_models(folder: StrPath) -> dict[str, Path]:
 
 def _kind(path: Path) -> str | None:
     """What a file in a models folder is to the editor; None where it is nothing."""
-    known = known_file(path.name)
+    known = known_file(path)
     if known:
-        return known.kind
+        return known.kind if known.loads else None
     if path.suffix != ".safetensors":
-        return read_metadata(path).get("kind")
+        return read_metadata(path).get("kind") or ("diffusion" if path.name in WEIGHTS else None)
     try:
         return read_metadata(path).get("kind") or detect(read_names(path)).kind
     except UnsupportedCheckpoint:
@@ -156,6 +157,8 @@ def _read(path: StrPath, kind: str) -> Checkpoint:
                 f"expected a {kind} network, got {family.name}, a {family.kind} network: "
                 "choose another file"
             )
+    if doubted := doubt(path):
+        warnings.warn(doubted, stacklevel=3)
     return checkpoint
 
 
@@ -183,28 +186,3 @@ def _filled(
     full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     network.load_state_dict(full, strict=True, assign=True)
     return network.eval().requires_grad_(False)
-
-
-def _schedule(told: Mapping[str, Any]) -> GaussianDiffusion:
-    name = told.get("schedule", "linear")
-    if name not in SCHEDULES:
-        raise ValueError(f"schedule is {name!r}: expected one of {', '.join(SCHEDULES)}")
-    return SCHEDULES[name](told.get("diffusion_steps", 1000))
-
-
-def _predicts(told: Mapping[str, Any]) -> Predicts:
-    predicts = told.get("predicts", "epsilon")
-    known = get_args(Predicts)
-    if predicts not in known:
-        raise ValueError(f"predicts is {predicts!r}: expected one of {', '.join(known)}")
-    return predicts
-
-
-def _image_size(checkpoint: Checkpoint, told: Mapping[str, Any]) -> int:
-    if "image_size" not in told and not unet.is_published(checkpoint.tensors):
-        warnings.warn(
-            f"{checkpoint.path} does not tell its picture size: assuming {DEFAULT_IMAGE_SIZE} "
-            "pixels; name image_size where that is wrong",
-            stacklevel=2,
-        )
-    return told.get("image_size", DEFAULT_IMAGE_SIZE)

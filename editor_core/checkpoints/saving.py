@@ -1,12 +1,14 @@
-"""Writes a network as safetensors that say what they are."""
+"""Writes tensors as safetensors that say what they are."""
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -26,21 +28,55 @@ def save_model(
     `kind` is one of diffusion, identity, parser, gaze, lpips. `config` is what JSON can hold: the
     fields of the network's configuration, and what the loader reads besides (`image_size`, ...).
     """
-    tensors = {name: _packed(name, t, dtype) for name, t in module.state_dict().items()}
     header = {**(metadata or {}), "kind": kind, "config": json.dumps(config)}
+    save_tensors(path, module.state_dict(), header, dtype)
+
+
+def save_tensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, Tensor],
+    header: Mapping[str, str],
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write tensors, those of floats in `dtype` if one is named, whole or not at all.
+
+    What was written is read back and compared before it takes its place.
+    """
+    packed = _apart({name: _packed(name, tensor, dtype) for name, tensor in tensors.items()})
     with atomic_write(path) as part:
         try:
-            save_file(tensors, part, header)
+            save_file(packed, part, dict(header))
         except SafetensorError as error:
             raise OSError(f"cannot write {path} ({error}): is there room on the disk?") from error
+        if not _holds(part, packed, header):
+            raise OSError(f"{path} reads other than it was written: is the disk sound?")
 
 
-def _packed(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def _packed(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     packed = tensor.detach().cpu().contiguous()
     packed = packed.to(dtype) if packed.is_floating_point() else packed
     if not packed.isfinite().all():
         raise ValueError(
-            f"{name} has values that {dtype} cannot hold, or none that are finite: "
-            "save in torch.float32, or train the network again"
+            f"{name} has values that {packed.dtype} cannot hold, or none that are finite: "
+            "save in full precision, or train the network again"
         )
     return packed
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, as safetensors wants them."""
+    users = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
+    return {
+        name: tensor.clone() if users[tensor.untyped_storage().data_ptr()] > 1 else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def _holds(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bool:
+    with safe_open(file, framework="pt", device="cpu") as opened:
+        same = opened.metadata() == header and set(opened.keys()) == set(tensors)
+        return same and all(
+            opened.get_tensor(name).dtype == tensor.dtype
+            and torch.equal(opened.get_tensor(name), tensor)
+            for name, tensor in tensors.items()
+        )

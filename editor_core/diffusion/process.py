@@ -6,7 +6,7 @@ DDPM is arXiv 2006.11239; Improved DDPM (cosine betas, learned range) is arXiv 2
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal, Protocol
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models.unet import UNet
+from ..models.unet2d import UNet2D
 from .respacing import spaced_steps
 
 FixedVariance = Literal["large", "small"]
@@ -48,6 +49,7 @@ class GaussianDiffusion:
     betas: Tensor  # (T,) float64
     timestep_map: Tensor  # (T,) int64: spaced index -> step of the full schedule
     original_steps: int
+    time_span: int = 1000  # the timesteps that a network is given run from 0 up to this
 
     @classmethod
     def linear(cls, steps: int = 1000) -> GaussianDiffusion:
@@ -66,6 +68,11 @@ class GaussianDiffusion:
         return cls._full(torch.tensor(betas, dtype=torch.float64))
 
     @classmethod
+    def counted(cls, betas: Tensor) -> GaussianDiffusion:
+        """Any betas, of a network that is given the number of the step itself."""
+        return replace(cls._full(betas), time_span=len(betas))
+
+    @classmethod
     def _full(cls, betas: Tensor) -> GaussianDiffusion:
         return cls(betas, torch.arange(len(betas)), len(betas))
 
@@ -77,7 +84,7 @@ class GaussianDiffusion:
         chosen = torch.tensor(spaced_steps(spec, self.num_timesteps))
         kept = self.alphas_cumprod[chosen]
         betas = 1 - kept / _shifted(kept)
-        return GaussianDiffusion(betas, self.timestep_map[chosen], self.original_steps)
+        return replace(self, betas=betas, timestep_map=self.timestep_map[chosen])
 
     @property
     def num_timesteps(self) -> int:
@@ -205,8 +212,8 @@ class GaussianDiffusion:
         return variance, log_variance
 
     def model_timesteps(self, t: Tensor) -> Tensor:
-        """The (B,) float timesteps a network is given: 0 to 1000 whatever the schedule's length."""
-        return self.timestep_map.to(t.device)[t].float() * (1000 / self.original_steps)
+        """The (B,) float timesteps a network is given, whatever the schedule's length."""
+        return self.timestep_map.to(t.device)[t].float() * (self.time_span / self.original_steps)
 
     def percent(self, t: int) -> float:
         """How far along the full schedule index t is: 0 at its noisiest step, 1 - 1/N at its last.
@@ -241,12 +248,16 @@ class UNetDenoiser:
 
 @dataclass(frozen=True)
 class DiffusionModel:
-    """A trained U-Net with the full schedule and the picture size (pixels) it was trained for."""
+    """A trained U-Net with the full schedule and the picture size (pixels) it was trained for.
 
-    network: UNet
+    `fixed` is the variance of its steps where it learned none.
+    """
+
+    network: UNet | UNet2D
     diffusion: GaussianDiffusion
     image_size: int
     predicts: Predicts = "epsilon"
+    fixed: FixedVariance = "large"
 
     @property
     def device(self) -> torch.device:
@@ -259,7 +270,9 @@ class DiffusionModel:
         """The U-Net on a respaced schedule; identity (B,D) is bound in if the U-Net takes one."""
         takes = self.network.config.identity_channels is not None
         bound = identity if takes else None
-        return UNetDenoiser(self.network, diffusion, bound, clip=clip, predicts=self.predicts)
+        return UNetDenoiser(
+            self.network, diffusion, bound, clip=clip, fixed=self.fixed, predicts=self.predicts
+        )
 
 
 def _shifted(alphas_cumprod: Tensor) -> Tensor:

@@ -83,10 +83,13 @@ class UNet(nn.Module):
                 raise ValueError(f"this U-Net takes {expected}, got {got}: pass what it takes")
 
 
-def embed_time(t: Tensor, channels: int) -> Tensor:
-    """Cosines, then sines, of t at geometrically falling frequencies: (B,) -> (B,channels)."""
+def embed_time(t: Tensor, channels: int, shift: float = 0) -> Tensor:
+    """Cosines, then sines, of t at geometrically falling frequencies: (B,) -> (B,channels).
+
+    With a `shift` of 1 the last frequency is 1 / MAX_PERIOD, with 0 that would be the next one.
+    """
     half = channels // 2
-    exponents = torch.arange(half, dtype=torch.float32, device=t.device) / half
+    exponents = torch.arange(half, dtype=torch.float32, device=t.device) / (half - shift)
     angles = t[:, None].float() * torch.exp(-math.log(MAX_PERIOD) * exponents)
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 

@@ -1,0 +1,117 @@
+"""Model files looked into and written anew, whatever network they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import io, ui
+
+from ..editor_core.checkpoints.convert import convert
+from ..editor_core.checkpoints.inspection import inspect
+from ..editor_core.checkpoints.known_files import MissingModel
+from . import host
+from .loaders import CATEGORY, model_path
+
+KINDS = {folder: kind for kind, folder in host.FOLDERS.items()}
+
+
+def file_choice() -> Any:
+    """The input that names a file of any kind, by its folder."""
+    return io.Combo.Input(
+        "model_file",
+        options=[
+            f"{folder}/{name}"
+            for folder, kind in KINDS.items()
+            for name in folder_paths.get_filename_list(host.category(kind))
+        ],
+        tooltip="A file in a folder of models/face_edit. Nothing in a file is ever executed.",
+    )
+
+
+def file_path(model_file: str) -> str:
+    """Where the file of that folder and name lies."""
+    folder, _, name = model_file.partition("/")
+    return model_path(host.chosen("folder", folder, KINDS), name)
+
+
+class _OfFile(io.ComfyNode):
+    """What the two share: the file, which is looked for before anything runs."""
+
+    @classmethod
+    def validate_inputs(cls, model_file: str | None = None) -> bool | str:
+        """Say where the file was looked for."""
+        try:
+            return model_file is None or bool(file_path(model_file))
+        except (MissingModel, ValueError) as error:
+            return str(error)
+
+    @classmethod
+    def fingerprint_inputs(cls, model_file: str, **others: Any) -> Any:
+        """Look again when the file changes."""
+        return host.fingerprint(file_path(model_file))
+
+
+class InspectModelFile(_OfFile):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "InspectModelFile",
+            display_name="Inspect Model File",
+            category=CATEGORY,
+            description="Says what a model file is: its family, sizes, precision, SHA-256 and "
+            "licence, and what had to be assumed of it.",
+            search_aliases=["checkpoint info", "model metadata", "sha256"],
+            is_output_node=True,
+            inputs=[file_choice()],
+            outputs=[io.String.Output(display_name="report", tooltip="A line a fact.")],
+        )
+
+    @classmethod
+    def execute(cls, model_file: str) -> io.NodeOutput:
+        text = inspect(file_path(model_file)).as_text()
+        return io.NodeOutput(text, ui=ui.PreviewText(text))
+
+
+class ConvertModelFile(_OfFile):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "ConvertModelFile",
+            display_name="Convert Model File",
+            category=CATEGORY,
+            description="Writes a model file anew as safetensors, into the folder of its kind, "
+            "with its source, licence and configuration inside. It loads faster, and from then on "
+            "no pickle is opened.",
+            search_aliases=["pickle to safetensors", "fp16 checkpoint"],
+            is_output_node=True,
+            inputs=[
+                file_choice(),
+                io.String.Input(
+                    "save_as",
+                    default="",
+                    tooltip="Name of the new file, in the models folder of its kind; empty: the "
+                    "old name with .safetensors.",
+                ),
+                io.Boolean.Input(
+                    "half",
+                    default=False,
+                    tooltip="Pack floats in 16 bits: half the size, values to three digits.",
+                ),
+                io.Boolean.Input(
+                    "overwrite", default=False, tooltip="Replace a file of that name."
+                ),
+            ],
+            outputs=[io.String.Output(display_name="report", tooltip="What was written where.")],
+        )
+
+    @classmethod
+    def execute(cls, model_file: str, save_as: str, half: bool, overwrite: bool) -> io.NodeOutput:
+        report = inspect(file_path(model_file))
+        name = save_as or Path(*Path(model_file).parts[1:]).with_suffix(".safetensors")
+        text = convert(report, host.new_model_path(report.kind, name), half, overwrite)
+        return io.NodeOutput(text, ui=ui.PreviewText(text))
+
+
+NODES = [InspectModelFile, ConvertModelFile]
