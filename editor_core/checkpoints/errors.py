@@ -20,6 +20,6 @@ class UnsupportedCheckpoint(CheckpointError):
     """Whole and safe, but of no kind that is known here."""
 
 
-def shown(name: object) -> str:
+def shown(name: str) -> str:
     """A name from a file as a message can show it: short, and without control characters."""
-    return ascii(str(name)[:LONGEST])[1:-1]
+    return ascii(name[:LONGEST])[1:-1]

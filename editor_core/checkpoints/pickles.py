@@ -15,8 +15,8 @@ descriptions. A file that asks for more is refused: any other call; any name of 
 that no checkpoint needs, called or not; objects that are made by calling (INST, OBJ) or
 by the extension registry (EXT); attributes with dunder names; changes of what a name stands for.
 
-`pickletools` decodes the instructions, and runs none. How many there may be is limited, and a stack
-and a memo in Python cost no more than the instructions that fill them.
+`pickletools` decodes the instructions, and runs none. How many there may be is limited, and so is
+what they may copy, so that time and memory are too, whatever sizes a file claims.
 """
 
 import pickletools
@@ -27,8 +27,10 @@ from typing import Any, BinaryIO
 
 from .errors import UnsafeCheckpoint, shown
 
-MAX_INSTRUCTIONS = 400_000  # some 45 describe a tensor
+MAX_INSTRUCTIONS = 250_000  # some 45 describe a tensor, and a second is enough for all
+MAX_COPIES = 500_000  # of members of collections
 MAX_MEMO = 1 << 32
+MAX_NAME = 500  # characters of a class or function
 
 RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # modules, since Python 2
 HARMLESS = {  # names of the standard library that stand in checkpoints without being called
@@ -58,7 +60,12 @@ class Stub:
 Calls = Mapping[str, Callable[..., Any]]
 
 
-def read_pickle(stream: BinaryIO, calls: Calls, stored: Callable[[Any], Any]) -> Any:
+def read_pickle(
+    stream: BinaryIO,
+    calls: Calls,
+    stored: Callable[[Any], Any],
+    instructions: int = MAX_INSTRUCTIONS,
+) -> Any:
     """The object that the pickle at the stream's position describes; leaves the stream after it.
 
     `calls` are the functions that a pickle may call, by name; `stored` gives what a persistent id
@@ -67,8 +74,8 @@ def read_pickle(stream: BinaryIO, calls: Calls, stored: Callable[[Any], Any]) ->
     """
     machine = _Machine(calls, stored)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if count == MAX_INSTRUCTIONS:
-            raise ValueError(f"its pickle has more than {MAX_INSTRUCTIONS:,} instructions")
+        if count == instructions:
+            raise ValueError(f"its pickle has more than {instructions:,} instructions")
         machine.step(opcode.name, argument)
     return machine.taken(1)[0]
 
@@ -83,6 +90,15 @@ def texts(values: Iterable[Any]) -> set[str]:
     return {value for value in values if isinstance(value, str)}
 
 
+def title(value: Any) -> str:
+    """What a message calls a value; short, for a file may nest its values without end."""
+    if isinstance(value, Global):
+        return shown(value.name)
+    if isinstance(value, Stub):
+        return f"an object of {shown(value.cls)}"
+    return f"a {type(value).__name__}"
+
+
 class _Machine:
     """The stack, the marks on it and the memo of one pickle."""
 
@@ -92,6 +108,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # the stack under each mark
         self.memo: dict[int, Any] = {}
+        self.copies = 0
 
     def step(self, name: str, argument: Any) -> None:
         if name in MAKERS:
@@ -100,7 +117,7 @@ class _Machine:
         elif name in CHANGERS:
             CHANGERS[name](self, argument)
         elif name not in IDLE:
-            raise UnsafeCheckpoint(f"uses the instruction {name} ({shown(argument)})")
+            raise UnsafeCheckpoint(f"uses the instruction {name} ({shown(str(argument))})")
 
     def taken(self, count: int) -> list[Any]:
         """The topmost objects, off the stack."""
@@ -128,9 +145,21 @@ class _Machine:
             raise ValueError("its pickle remembers objects at absurd places")
         self.memo[key] = self.stack[-1]
 
-    def named(self, module: str, name: str) -> Global:
+    def spend(self, *collections: Any) -> None:
+        """Counts what is about to be copied: a few instructions could name much, many times."""
+        self.copies += sum(len(c) for c in collections if isinstance(c, list | tuple | dict | set))
+        if self.copies > MAX_COPIES:
+            raise ValueError(f"its pickle copies more than {MAX_COPIES:,} values")
+
+    def persistent(self, saved: Any) -> Any:
+        self.spend(saved)
+        return self.stored(saved)
+
+    def named(self, module: Any, name: Any) -> Global:
         if not (isinstance(module, str) and isinstance(name, str)):
             raise UnsafeCheckpoint("would fetch what is named by no text")
+        if len(module) + len(name) > MAX_NAME:
+            raise UnsafeCheckpoint(f"would fetch {shown(module)} by an absurdly long name")
         module = RENAMED.get(module, module)
         full = f"{module}.{name}"
         standard = module.partition(".")[0] in sys.stdlib_module_names
@@ -140,12 +169,14 @@ class _Machine:
 
     def called(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global) or function.name not in self.calls:
-            raise UnsafeCheckpoint(f"would run {_title(function)}")
+            raise UnsafeCheckpoint(f"would run {title(function)}")
+        self.spend(arguments)
+        self.spend(*arguments)
         return self.calls[function.name](*arguments)
 
     def made(self, cls: Any, arguments: Any, _keywords: Any = None) -> Any:
         if not isinstance(cls, Global):
-            raise UnsafeCheckpoint(f"would make an object out of {_title(cls)}")
+            raise UnsafeCheckpoint(f"would make an object out of {title(cls)}")
         return self.called(cls, arguments) if cls.name in self.calls else Stub(cls.name)
 
     def extend(self, values: list[Any]) -> None:
@@ -155,21 +186,24 @@ class _Machine:
         elif isinstance(target, set):
             target.update(texts(values))
         elif not isinstance(target, Stub):
-            raise UnsafeCheckpoint(f"would change {_title(target)}")
+            raise UnsafeCheckpoint(f"would change {title(target)}")
 
     def set_entries(self, pairs: Iterable[Any]) -> None:
         target = self.stack[-1]
         entries = target.entries if isinstance(target, Stub) else target
         if not isinstance(entries, dict):
-            raise UnsafeCheckpoint(f"would change {_title(target)}")
+            raise UnsafeCheckpoint(f"would change {title(target)}")
         entries.update(text_keyed(pairs))
 
     def build(self, state: Any) -> None:
         """Gives a stub its attributes; those of anything else have no meaning here."""
         target = self.stack[-1]
         if isinstance(target, Global):
-            raise UnsafeCheckpoint(f"would change {_title(target)}")
-        for attributes in state if isinstance(state, tuple) else (state,):
+            raise UnsafeCheckpoint(f"would change {title(target)}")
+        parts = state if isinstance(state, tuple) else (state,)
+        self.spend(parts)
+        for attributes in parts:
+            self.spend(attributes)
             if isinstance(attributes, dict):
                 _refuse_dunders(target, attributes)
                 if isinstance(target, Stub):
@@ -179,15 +213,7 @@ class _Machine:
 def _refuse_dunders(target: Any, attributes: dict[str, Any]) -> None:
     for name in attributes:
         if name.startswith("__") and name.endswith("__"):
-            raise UnsafeCheckpoint(f"would set {shown(name)} of {_title(target)}")
-
-
-def _title(value: Any) -> str:
-    if isinstance(value, Global):
-        return shown(value.name)
-    if isinstance(value, Stub):
-        return f"an object of {shown(value.cls)}"
-    return f"a {type(value).__name__}"
+            raise UnsafeCheckpoint(f"would set {shown(name)} of {title(target)}")
 
 
 Step = Callable[[_Machine, Any], Any]
@@ -218,7 +244,7 @@ MAKERS: dict[str, Step] = {  # the instructions that put an object on the stack
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.memo[key]),
     "GLOBAL": lambda machine, names: machine.named(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: machine.named(*machine.taken(2)),
-    "BINPERSID": lambda machine, _: machine.stored(*machine.taken(1)),
+    "BINPERSID": lambda machine, _: machine.persistent(*machine.taken(1)),
     "REDUCE": lambda machine, _: machine.called(*machine.taken(2)),
     "NEWOBJ": lambda machine, _: machine.made(*machine.taken(2)),
     "NEWOBJ_EX": lambda machine, _: machine.made(*machine.taken(3)),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from .errors import UnsafeCheckpoint, UnsupportedCheckpoint, shown
-from .pickles import Global, Stub, text_keyed, texts
+from .pickles import Global, Stub, text_keyed, texts, title
 
 MAX_DIMENSIONS = 8
 MAX_NUMBER = 1 << 63  # of what torch can count with
@@ -134,7 +134,7 @@ def _parameter(data: Any, *_flags: Any) -> PickledTensor:
 def _subclass(rebuilder: Any, _type: Any, arguments: Any, _attributes: Any) -> PickledTensor:
     """A tensor with attributes of its own, or of a class of its own: the tensor alone."""
     if not isinstance(rebuilder, Global) or rebuilder.name not in REBUILDERS:
-        raise UnsafeCheckpoint(f"would run {shown(rebuilder)} for a tensor")
+        raise UnsafeCheckpoint(f"would run {title(rebuilder)}")
     return REBUILDERS[rebuilder.name](*arguments)
 
 
@@ -151,11 +151,17 @@ def _numbers(values: Any) -> tuple[int, ...]:
 
 
 def _dictionary(entries: Any = ()) -> dict[str, Any]:
-    return text_keyed(entries.items() if isinstance(entries, dict) else entries)
+    return text_keyed(entries.items() if isinstance(entries, dict) else _listed(entries))
 
 
 def _default_dictionary(_factory: Any = None, entries: Any = ()) -> dict[str, Any]:
     return _dictionary(entries)
+
+
+def _listed(values: Any = ()) -> list[Any]:
+    if not isinstance(values, list | tuple | set):
+        raise ValueError(f"a list is made of {title(values)}")
+    return list(values)
 
 
 def _object(cls: Any, *_arguments: Any) -> Stub:
@@ -193,10 +199,10 @@ CALLS: dict[str, Callable[..., Any]] = {
     "collections.Counter": _dictionary,
     "collections.defaultdict": _default_dictionary,
     "builtins.dict": _dictionary,
-    "builtins.set": lambda values=(): texts(values),
-    "builtins.frozenset": lambda values=(): texts(values),
-    "builtins.list": lambda values=(): list(values),
-    "builtins.tuple": lambda values=(): tuple(values),
+    "builtins.set": lambda values=(): texts(_listed(values)),
+    "builtins.frozenset": lambda values=(): texts(_listed(values)),
+    "builtins.list": _listed,
+    "builtins.tuple": lambda values=(): tuple(_listed(values)),
     "copyreg._reconstructor": _object,
     "copyreg.__newobj__": _object,
     **{name: _inert(name) for name in INERT},

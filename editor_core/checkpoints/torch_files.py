@@ -19,13 +19,14 @@ from torch import Tensor
 
 from .archives import open_archive
 from .errors import UnsupportedCheckpoint, shown
-from .pickles import read_pickle
+from .pickles import MAX_INSTRUCTIONS, read_pickle
 from .rebuilders import CALLS, PickledStorage, PickledTensor, pickled_storage
 from .state_dicts import find_tensors
 
 MAX_PICKLE = 1 << 24  # bytes
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
+PREAMBLE = 100  # instructions
 NUMEL = struct.Struct("<q")
 SHARED = 4  # by how much tensors that share storages may be larger than their file
 SLACK = 1 << 20  # bytes
@@ -45,7 +46,8 @@ class TorchFile:
         size = self.path.stat().st_size
         whole = torch.UntypedStorage.from_file(os.fspath(self.path), False, size)
         keys = {tensor.storage.key for tensor in self.tensors.values()}
-        storages = {key: _part(whole, self.places[key]) for key in keys}
+        with self.path.open("rb") as file:
+            storages = {key: _part(file, whole, self.places[key]) for key in keys}
         return {name: _view(storages[t.storage.key], t) for name, t in self.tensors.items()}
 
     def outline(self) -> dict[str, Tensor]:
@@ -84,15 +86,20 @@ def _check(tensors: Iterable[PickledTensor], places: Mapping[str, range], size: 
         raise ValueError("its tensors are views that are larger together than the file allows")
 
 
-def _part(whole: Any, place: range) -> torch.UntypedStorage:
-    part = whole[place.start : place.stop]
-    return part.clone() if place.start % ALIGNMENT else part
+def _part(file: io.BufferedReader, whole: Any, place: range) -> torch.UntypedStorage:
+    """A storage as a view of the `whole` mapped file, or else as the copy that it must be."""
+    if place.start % ALIGNMENT == 0:
+        return whole[place.start : place.stop]
+    numbers = torch.empty(len(place), dtype=torch.uint8)
+    file.seek(place.start)
+    file.readinto(numbers.numpy())  # pyright: ignore[reportArgumentType]
+    return numbers.untyped_storage()
 
 
 def _view(storage: torch.UntypedStorage, tensor: PickledTensor) -> Tensor:
     start = tensor.storage.start + tensor.offset
     empty = torch.empty(0, dtype=tensor.storage.dtype)
-    return empty.set_(storage, start, tensor.shape, tensor.stride)  # pyright: ignore
+    return empty.set_(storage, start, tensor.shape, tensor.stride)  # pyright: ignore[reportCallIssue]
 
 
 def _zipped(mapped: mmap.mmap) -> tuple[Any, dict[str, range]]:
@@ -107,17 +114,17 @@ def _zipped(mapped: mmap.mmap) -> tuple[Any, dict[str, range]]:
     data, order = f"{folder}data/", f"{folder}byteorder"
     stored = [name for name in archive.entries if name.startswith(data) or name == order]
     places = archive.places([*pickles, *stored])
-    if order in places and mapped[places[order].start :][:6] != b"little":
+    if order in places and _bytes(mapped, places[order], 6) != b"little":
         raise ValueError("its numbers are not little-endian")
-    content = _unpickled(mapped, places[pickles[0]])
+    pickled = io.BytesIO(_bytes(mapped, places[pickles[0]], MAX_PICKLE))
+    content = read_pickle(pickled, CALLS, pickled_storage)
     return content, {name.removeprefix(data): places[name] for name in stored}
 
 
-def _unpickled(mapped: mmap.mmap, place: range) -> Any:
-    if len(place) > MAX_PICKLE:
-        raise ValueError(f"its pickle is larger than {MAX_PICKLE:,} bytes")
-    stream = io.BytesIO(mapped[place.start : place.stop])
-    return read_pickle(stream, CALLS, pickled_storage)
+def _bytes(mapped: mmap.mmap, place: range, limit: int) -> bytes:
+    if len(place) > limit:
+        raise ValueError(f"its entry of {len(place):,} bytes should have at most {limit:,}")
+    return mapped[place.start : place.stop]
 
 
 class _Legacy:
@@ -132,17 +139,18 @@ class _Legacy:
         """The object that was saved, and where its storages are."""
         if self._mapped[257:262] == b"ustar":
             raise UnsupportedCheckpoint("expected a torch file, got a tar archive: unpack it")
-        if self._pickle() != MAGIC or self._pickle() != PROTOCOL:
+        if self._pickle() != MAGIC or self._pickle(PREAMBLE) != PROTOCOL:
             raise ValueError("it does not begin as torch files do")
-        system = self._pickle()
+        system = self._pickle(PREAMBLE)
         if not isinstance(system, dict) or system.get("little_endian") is not True:
             raise ValueError("its numbers are not little-endian")
         content = self._pickle()
-        return content, self._places(self._pickle())
+        keys = self._pickle(PREAMBLE + 3 * len(self._declared))
+        return content, self._places(keys)
 
-    def _pickle(self) -> Any:
+    def _pickle(self, instructions: int = MAX_INSTRUCTIONS) -> Any:
         stream = io.BytesIO(self._mapped[self._at : self._at + MAX_PICKLE])
-        value = read_pickle(stream, CALLS, self._stored)
+        value = read_pickle(stream, CALLS, self._stored, instructions)
         self._at += stream.tell()
         return value
 
@@ -153,14 +161,17 @@ class _Legacy:
         return found
 
     def _places(self, keys: Any) -> dict[str, range]:
-        if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(self._declared):
+        """Where the storages are, in the order of the keys, each after its number of elements."""
+        names = keys if isinstance(keys, list) else []
+        if not all(isinstance(key, str) for key in names) or len(names) != len(self._declared):
             raise ValueError("its storages are not those of its tensors")
-        return {key: self._place(self._declared[key]) for key in keys}
+        return {key: self._place(key) for key in names}
 
-    def _place(self, storage: PickledStorage) -> range:
+    def _place(self, key: str) -> range:
+        storage = self._declared[key]
         (numel,) = NUMEL.unpack_from(self._mapped, self._at)
         start = self._at + NUMEL.size
         self._at = start + numel * storage.dtype.itemsize
         if numel != storage.numel or self._at > len(self._mapped):
-            raise ValueError(f"its storage {shown(storage.key)} is not as large as it should be")
+            raise ValueError(f"its storage {shown(key)} is not as large as it should be")
         return range(start, self._at)
