@@ -27,11 +27,12 @@ from typing import Any, BinaryIO
 
 from .errors import UnsafeCheckpoint, shown
 
-MAX_INSTRUCTIONS = 250_000  # some 45 describe a tensor, and a second is enough for all
+MAX_INSTRUCTIONS = 200_000  # some 45 describe a tensor, and a second is enough for all
 MAX_COPIES = 500_000  # of members of collections
 MAX_MEMO = 1 << 32
 MAX_NAME = 500  # characters of a class or function
 
+COLLECTIONS = (list, tuple, dict, set)
 RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # modules, since Python 2
 HARMLESS = {  # names of the standard library that stand in checkpoints without being called
     "argparse.Namespace",
@@ -147,9 +148,15 @@ class _Machine:
 
     def spend(self, *collections: Any) -> None:
         """Counts what is about to be copied: a few instructions could name much, many times."""
-        self.copies += sum(len(c) for c in collections if isinstance(c, list | tuple | dict | set))
+        self.copies += sum(len(c) for c in collections if isinstance(c, COLLECTIONS))
         if self.copies > MAX_COPIES:
             raise ValueError(f"its pickle copies more than {MAX_COPIES:,} values")
+
+    def spend_with_members(self, values: Any) -> None:
+        if not isinstance(values, tuple):
+            raise ValueError("its pickle has arguments or a state that are no tuple")
+        self.spend(values)
+        self.spend(*values)
 
     def persistent(self, saved: Any) -> Any:
         self.spend(saved)
@@ -170,8 +177,7 @@ class _Machine:
     def called(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Global) or function.name not in self.calls:
             raise UnsafeCheckpoint(f"would run {title(function)}")
-        self.spend(arguments)
-        self.spend(*arguments)
+        self.spend_with_members(arguments)
         return self.calls[function.name](*arguments)
 
     def made(self, cls: Any, arguments: Any, _keywords: Any = None) -> Any:
@@ -201,9 +207,8 @@ class _Machine:
         if isinstance(target, Global):
             raise UnsafeCheckpoint(f"would change {title(target)}")
         parts = state if isinstance(state, tuple) else (state,)
-        self.spend(parts)
+        self.spend_with_members(parts)
         for attributes in parts:
-            self.spend(attributes)
             if isinstance(attributes, dict):
                 _refuse_dunders(target, attributes)
                 if isinstance(target, Stub):

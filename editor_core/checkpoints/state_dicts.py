@@ -46,7 +46,7 @@ def unprefixed(tensors: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _network(held: Any) -> dict[str, PickledTensor] | None:
-    if isinstance(held, Stub) and "_parameters" in held.state:
+    if isinstance(held, Stub) and not held.state.keys().isdisjoint(PARTS):
         return _harvest(held)
     entries = _entries(held)
     if entries and all(isinstance(value, PickledTensor) for value in entries.values()):
@@ -84,7 +84,7 @@ def _harvest(root: Stub) -> dict[str, PickledTensor]:
     while waiting:
         prefix, module = waiting.pop()
         if not isinstance(module, Stub):
-            raise ValueError(f"its module {shown(prefix)} is none")
+            raise ValueError(f"no module stands at {shown(prefix)}")
         members += sum(len(module.state.get(part, ())) for part in PARTS)
         if members > MAX_MEMBERS:
             raise ValueError(f"its modules have more than {MAX_MEMBERS:,} members")
