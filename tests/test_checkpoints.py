@@ -136,6 +136,15 @@ def test_half_precision_is_saved_and_full_restored(folder):
     assert checkpoint.config["image_size"] == 64
 
 
+def test_pickled_modules_load_as_their_state_dict(tmp_path):
+    network = IResNet(ENCODER).eval()
+    path = _saved(tmp_path / "Arcface.tar", {"model": torch.nn.DataParallel(network)})
+    loaded = load_identity(path).network
+    assert loaded.config == ENCODER
+    faces = torch.zeros(1, 3, 32, 32)
+    assert torch.equal(loaded(faces), network(faces))
+
+
 @pytest.mark.parametrize("share", [0, 1e-5, 0.001, 0.5, 0.999])
 @pytest.mark.parametrize("kind", ["safetensors", "pt", "legacy.pt"])
 def test_truncated_files_are_damaged(tmp_path, tensors, share, kind):

@@ -37,6 +37,7 @@ RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # modules, since P
 HARMLESS = {  # names of the standard library that stand in checkpoints without being called
     "argparse.Namespace",
     "types.SimpleNamespace",
+    "typing.Any",
     *(f"builtins.{name}" for name in ("object", "bool", "int", "float", "complex", "str", "bytes")),
     *(f"builtins.{name}" for name in ("list", "tuple", "dict")),
 }

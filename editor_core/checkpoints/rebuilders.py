@@ -185,7 +185,7 @@ REBUILDERS: dict[str, Callable[..., Any]] = {
 INERT = (  # what training scripts leave beside the tensors
     "_codecs.encode",
     *(f"builtins.{name}" for name in ("bytearray", "complex", "slice", "range")),
-    *("functools.partial", "torch.device", "numpy.dtype"),
+    *("datetime.datetime", "functools.partial", "torch.device", "numpy.dtype"),
     *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")),
     *(f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")),
     *(f"pathlib.{kind}Path" for kind in ("", "Posix", "Windows")),
