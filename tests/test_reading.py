@@ -4,6 +4,7 @@ import pickle
 import struct
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -61,6 +62,9 @@ class Block(nn.Module):
         self.conv = nn.Conv2d(2, 2, 3)
         self.act = nn.functional.relu
 
+    def forward(self, x):
+        return self.act(self.conv(x))
+
 
 class Net(nn.Module):
     """All that a module can have: a shared part, and a buffer that is not saved among others."""
@@ -74,6 +78,9 @@ class Net(nn.Module):
         self.register_parameter("bias", None)
         self.register_buffer("table", torch.arange(4))
         self.register_buffer("scratch", torch.zeros(9), persistent=False)
+
+    def forward(self, x):
+        return self.first(self.second(x))
 
 
 @pytest.fixture
@@ -200,6 +207,15 @@ def test_a_prefix_that_only_some_names_have_is_theirs(tmp_path):
     assert set(read_checkpoint(tmp_path / "m").tensors) == set(weights)
 
 
+def _trained(network):
+    """All that a script has at hand, with an optimiser whose state has parameters for its keys."""
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    network(torch.ones(1, 2, 9, 9)).sum().backward()
+    optimizer.step()
+    head = Block()
+    return {"epoch": 3, "head": head, "model": nn.DataParallel(network), "optimizer": optimizer}
+
+
 @pytest.fixture
 def vanished(monkeypatch):
     """Saves a network as of a package that is gone afterwards."""
@@ -217,7 +233,8 @@ def vanished(monkeypatch):
 
 
 @pytest.mark.parametrize("save", TORCH.values(), ids=TORCH)
-@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: {"model": nn.DataParallel(net)}])
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.DataParallel, _trained])
+@pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
 def test_modules_of_packages_that_are_not_here_give_their_state_dict(
     tmp_path, vanished, save, wrap
 ):
@@ -254,8 +271,9 @@ def _old_files():
     parameter = call("torch.nn.parameter.Parameter", rebuilt)
     parameter += many(b"\x88", b"\x89", call("collections.OrderedDict")) + b"b"
     source = many(text("module"), named("old.Net"), text("old.py"), text("class Net:")) + b"Q"
-    parts = table({"_parameters": table({"w": parameter}), "_buffers": b"}", "_modules": b"}"})
-    module = source + b")\x81" + parts + b"b"
+    backend = call("torch.nn.backends.thnn._get_thnn_function_backend")
+    members = {"_parameters": table({"w": parameter}), "_buffers": b"}", "_modules": b"}"}
+    module = source + b")\x81" + table({"_backend": backend, **members}) + b"b"
     yield "module with its source", legacy_file(program(module), stored)
     part = many(text("view"), number(2), number(6))
     view = tensor(stored=storage(9, "0", "torch.FloatStorage", part))
@@ -271,6 +289,14 @@ def test_files_of_old_torch(tmp_path, name, content):
 
 def test_files_without_a_byte_order_are_little_endian(tmp_path):
     content = zip_file(program(table({"w": tensor()})), {"0": HELD}, more={})
+    (tmp_path / "m").write_bytes(content)
+    _assert_equal(read_checkpoint(tmp_path / "m").tensors, {"w": NUMBERS})
+
+
+def test_archives_of_more_than_4_gigabytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 8)  # has the writer take all sizes for large ones
+    content = zip_file(program(table({"w": tensor()})), {"0": HELD})
+    assert b"PK\x06\x06" in content
     (tmp_path / "m").write_bytes(content)
     _assert_equal(read_checkpoint(tmp_path / "m").tensors, {"w": NUMBERS})
 

@@ -180,12 +180,15 @@ REBUILDERS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_parameter_with_state": _parameter,
-    "torch.nn.parameter.Parameter": _parameter,  # before torch 0.4
+    "torch.nn.parameter.Parameter": _parameter,  # before torch 0.4, as the next
+    "torch.autograd.variable.Variable": _parameter,
 }
-INERT = (  # what training scripts leave beside the tensors
+INERT = (  # what training scripts and old modules leave beside the tensors
     "_codecs.encode",
     *(f"builtins.{name}" for name in ("bytearray", "complex", "slice", "range")),
-    *("datetime.datetime", "functools.partial", "torch.device", "numpy.dtype"),
+    *("datetime.datetime", "functools.partial", "numpy.dtype"),
+    *("torch.device", "torch.serialization._get_layout"),
+    "torch.nn.backends.thnn._get_thnn_function_backend",  # in every module before torch 1.4
     *(f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")),
     *(f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")),
     *(f"pathlib.{kind}Path" for kind in ("", "Posix", "Windows")),
