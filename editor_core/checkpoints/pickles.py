@@ -131,6 +131,8 @@ class _Machine:
 
     def since_mark(self) -> list[Any]:
         """The objects above the topmost mark, off the stack with it."""
+        if not self.below:
+            raise ValueError("its pickle goes back to a mark that is not there")
         objects, self.stack = self.stack, self.below.pop()
         return objects
 
@@ -142,10 +144,20 @@ class _Machine:
         self.below.append(self.stack)
         self.stack = []
 
+    def top(self) -> Any:
+        if not self.stack:
+            raise ValueError("its pickle takes from an empty stack")
+        return self.stack[-1]
+
     def remember(self, key: int) -> None:
         if not 0 <= key < MAX_MEMO:
             raise ValueError("its pickle remembers objects at absurd places")
-        self.memo[key] = self.stack[-1]
+        self.memo[key] = self.top()
+
+    def recalled(self, key: int) -> Any:
+        if key not in self.memo:
+            raise ValueError("its pickle recalls what it does not remember")
+        return self.memo[key]
 
     def spend(self, *collections: Any) -> None:
         """Counts what is about to be copied: a few instructions could name much, many times."""
@@ -187,7 +199,7 @@ class _Machine:
         return self.called(cls, arguments) if cls.name in self.calls else Stub(cls.name)
 
     def extend(self, values: list[Any]) -> None:
-        target = self.stack[-1]
+        target = self.top()
         if isinstance(target, list):
             target.extend(values)
         elif isinstance(target, set):
@@ -196,7 +208,7 @@ class _Machine:
             raise UnsafeCheckpoint(f"would change {title(target)}")
 
     def set_entries(self, pairs: Iterable[Any]) -> None:
-        target = self.stack[-1]
+        target = self.top()
         entries = target.entries if isinstance(target, Stub) else target
         if not isinstance(entries, dict):
             raise UnsafeCheckpoint(f"would change {title(target)}")
@@ -204,7 +216,7 @@ class _Machine:
 
     def build(self, state: Any) -> None:
         """Gives a stub its attributes; those of anything else have no meaning here."""
-        target = self.stack[-1]
+        target = self.top()
         if isinstance(target, Global):
             raise UnsafeCheckpoint(f"would change {title(target)}")
         parts = state if isinstance(state, tuple) else (state,)
@@ -246,8 +258,8 @@ MAKERS: dict[str, Step] = {  # the instructions that put an object on the stack
     "LIST": lambda machine, _: machine.since_mark(),
     "DICT": lambda machine, _: text_keyed(machine.pairs_since_mark()),
     "FROZENSET": lambda machine, _: texts(machine.since_mark()),
-    "DUP": lambda machine, _: machine.stack[-1],
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.memo[key]),
+    "DUP": lambda machine, _: machine.top(),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.recalled(key)),
     "GLOBAL": lambda machine, names: machine.named(*names.split(" ", 1)),
     "STACK_GLOBAL": lambda machine, _: machine.named(*machine.taken(2)),
     "BINPERSID": lambda machine, _: machine.persistent(*machine.taken(1)),

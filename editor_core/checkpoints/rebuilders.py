@@ -118,11 +118,13 @@ def _tensor_v2(
 def _tensor_v3(storage: Any, *view: Any) -> PickledTensor:
     """A tensor of a type that has no storage of its own: over bytes."""
     *view_of_it, dtype = view
-    if not (isinstance(storage, PickledStorage) and isinstance(dtype, Global)):
-        raise ValueError("a tensor has no storage or no type")
+    if not isinstance(storage, PickledStorage):
+        raise ValueError("a tensor has no storage")
+    if not isinstance(dtype, Global) or dtype.name not in DTYPES:
+        raise UnsupportedCheckpoint(f"expected a known type of numbers, got {title(dtype)}")
     typed = DTYPES[dtype.name]
-    numel = storage.numel // typed.itemsize
-    return _tensor_v2(replace(storage, dtype=typed, numel=numel), *view_of_it)
+    typed_storage = replace(storage, dtype=typed, numel=storage.numel // typed.itemsize)
+    return _tensor_v2(typed_storage, *view_of_it)
 
 
 def _parameter(data: Any, *_flags: Any) -> PickledTensor:

@@ -162,8 +162,8 @@ class _Legacy:
 
     def _places(self, keys: Any) -> dict[str, range]:
         """Where the storages are, in the order of the keys, each after its number of elements."""
-        names = keys if isinstance(keys, list) else []
-        if not all(isinstance(key, str) for key in names) or len(names) != len(self._declared):
+        names = [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
+        if sorted(names) != sorted(self._declared):
             raise ValueError("its storages are not those of its tensors")
         return {key: self._place(key) for key in names}
 

@@ -1,7 +1,7 @@
 """Files that would run a program if they were read as they ask to be."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..pickled import (
@@ -21,14 +21,29 @@ from ..pickled import (
 )
 from .attack import Attack
 
+Bodies = Mapping[str, tuple[bytes, str]]  # what a pickle holds, and the reason to refuse it
+
 
 def programs(marker: Path) -> Iterator[Attack]:
-    """Those that run something would make the marker."""
+    """Most would make the marker."""
     touch = text(f"touch '{marker}'")
     system = call("posix.system", touch)
+    for bodies in (
+        _calls(marker, touch, system),
+        _instructions(touch),
+        _persistent(touch, system),
+        _nested(touch, system),
+        _changes(),
+    ):
+        for name, (body, reason) in bodies.items():
+            content = zip_file(program(body))
+            yield Attack(name, content, "UnsafeCheckpoint", reason, program(body))
+    yield from _other_containers(marker, program(system))
+
+
+def _calls(marker: Path, touch: bytes, system: bytes) -> Bodies:
     python = text(f"open({str(marker)!r}, 'w')")
-    honest = {"weight": tensor()}
-    bodies = {
+    return {
         "reduce-os-system": (system, "would fetch posix.system"),
         "os-under-its-own-name": (call("os.system", touch), "would fetch os.system"),
         "windows-system": (call("nt.system", touch), "would fetch nt.system"),
@@ -69,6 +84,11 @@ def programs(marker: Path) -> Iterator[Attack]:
             call("functools.partial", named("models.setup"), touch) + b")R",
             r"would run an object of functools\.partial",
         ),
+    }
+
+
+def _instructions(touch: bytes) -> Bodies:
+    return {
         "stack-global": (
             text("posix") + text("system") + b"\x93" + many(touch) + b"R",
             r"would fetch posix\.system",
@@ -94,10 +114,21 @@ def programs(marker: Path) -> Iterator[Attack]:
         ),
         "new-process": (new("subprocess.Popen", touch), r"would fetch subprocess\.Popen"),
         "new-of-an-object": (b"}" + many(touch) + b"\x81", "would make an object out of a dict"),
-        "persistent-text": (f"Ptouch {marker}\n".encode(), "uses the instruction PERSID"),
+    }
+
+
+def _persistent(touch: bytes, system: bytes) -> Bodies:
+    return {
+        "persistent-text": (b"Ptouch marker\n", "uses the instruction PERSID"),
         "persistent-program": (many(text("storage"), system) + b"Q", r"would fetch posix\.system"),
         "persistent-other": (many(text("file"), touch) + b"Q", "uses a persistent id that is no"),
         "storage-of-a-function": (storage(kind="models.setup"), "uses a persistent id that is no"),
+    }
+
+
+def _nested(touch: bytes, system: bytes) -> Bodies:
+    honest = {"weight": tensor()}
+    return {
         "in-a-state-dict": (table({**honest, "bias": system}), r"would fetch posix\.system"),
         "in-a-list": (b"](" + table(honest) + system + b"e", r"would fetch posix\.system"),
         "in-a-tensors-state": (tensor() + many(b"\x88", b"}", system) + b"b", "posix.system"),
@@ -125,6 +156,11 @@ def programs(marker: Path) -> Iterator[Attack]:
             call("copyreg.__newobj__", named("models.Net")) + table({"hook": system}) + b"b",
             r"would fetch posix\.system",
         ),
+    }
+
+
+def _changes() -> Bodies:
+    return {
         "state-of-a-class": (
             named("torch.nn.modules.module.Module") + table({"forward": b"N"}) + b"b",
             r"would change torch\.nn\.modules\.module\.Module",
@@ -145,9 +181,9 @@ def programs(marker: Path) -> Iterator[Attack]:
             for name in ("__class__", "__dict__", "__setstate__", "__reduce_ex__")
         },
     }
-    for name, (body, reason) in bodies.items():
-        yield Attack(name, zip_file(program(body)), "UnsafeCheckpoint", reason, program(body))
-    evil = program(system)
+
+
+def _other_containers(marker: Path, evil: bytes) -> Iterator[Attack]:
     fetch = r"would fetch posix\.system"
     plain = b"cposix\nsystem\n(S'touch " + str(marker).encode() + b"'\ntR."
     yield Attack("legacy-file", legacy_file(evil), "UnsafeCheckpoint", fetch, evil)
