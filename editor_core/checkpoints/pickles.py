@@ -27,10 +27,11 @@ from typing import Any, BinaryIO
 
 from .errors import UnsafeCheckpoint, shown
 
-MAX_INSTRUCTIONS = 200_000  # some 45 describe a tensor, and a second is enough for all
+MAX_INSTRUCTIONS = 250_000  # some 45 describe a tensor, and a second is enough for all
+MAX_NAMES = 10_000  # an honest pickle names each class once
 MAX_COPIES = 500_000  # of members of collections
 MAX_MEMO = 1 << 32
-MAX_NAME = 500  # characters of a class or function
+MAX_LENGTH = 500  # characters of a name
 
 COLLECTIONS = (list, tuple, dict, set)
 RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # modules, since Python 2
@@ -110,6 +111,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []  # the stack under each mark
         self.memo: dict[int, Any] = {}
+        self.names = 0
         self.copies = 0
 
     def step(self, name: str, argument: Any) -> None:
@@ -178,8 +180,11 @@ class _Machine:
     def named(self, module: Any, name: Any) -> Global:
         if not (isinstance(module, str) and isinstance(name, str)):
             raise UnsafeCheckpoint("would fetch what is named by no text")
-        if len(module) + len(name) > MAX_NAME:
+        if len(module) + len(name) > MAX_LENGTH:
             raise UnsafeCheckpoint(f"would fetch {shown(module)} by an absurdly long name")
+        self.names += 1
+        if self.names > MAX_NAMES:
+            raise ValueError(f"its pickle names more than {MAX_NAMES:,} classes")
         module = RENAMED.get(module, module)
         full = f"{module}.{name}"
         standard = module.partition(".")[0] in sys.stdlib_module_names

@@ -74,7 +74,8 @@ def _instructions() -> Bodies:
         "memo-before": (b"Np-1\n", "remembers objects at absurd places"),
         "memo-missing": (b"h\x07", "recalls what it does not remember"),
         "memo-of-nothing": (b"q\x00", "takes from an empty stack"),
-        "instructions": (named("a.b") * 300_000, "more than 200,000 instructions"),
+        "instructions": (b"\x8f" * 300_000, "more than 250,000 instructions"),
+        "names": (named("a.b") * 200_000, "names more than 10,000 classes"),
         "copies": (
             b"](" + b"N" * 10_000 + b"e" + MEMO + (call("builtins.list", AGAIN) + b"0") * 20_000,
             "copies more than 500,000 values",
@@ -124,9 +125,9 @@ def _nests() -> Bodies:
     chain = b"".join(b"0}" + text("a") + AGAIN + b"s" + MEMO for _ in range(20_000))
     pairs = b"".join(b"](" + AGAIN * 2 + b"e" + MEMO + b"0" for _ in range(60))
     return {
-        "lists-nested": (b"]" * 90_000 + b"a" * 89_999, "got a list"),
-        "tuples-nested": (b")" + b"\x85" * 190_000, "got a tuple"),
-        "tuples-nested-as-a-key": (b"})" + b"\x85" * 190_000 + b"Ns", "got a dictionary of"),
+        "lists-nested": (b"]" * 120_000 + b"a" * 119_999, "got a list"),
+        "tuples-nested": (b")" + b"\x85" * 240_000, "got a tuple"),
+        "tuples-nested-as-a-key": (b"})" + b"\x85" * 240_000 + b"Ns", "got a dictionary of"),
         "dictionaries-nested": (b"}" + MEMO + chain, "got a dictionary of a"),
         "dictionary-in-itself": (
             b"}" + MEMO + b"(" + text("model") + AGAIN + text("net") + AGAIN + b"u",
