@@ -1,50 +1,41 @@
-# ruff: noqa: N818  a name such as MissingModel says that it is an error
-"""Reads tensors from safetensors and torch files; nothing in a file is ever executed."""
+"""Reads tensors from safetensors and torch files; nothing in a file is ever executed.
+
+What a file is, its content tells, for names are often wrong. `pickles.py` says why reading pickles
+is safe. An error names the file, what is wrong, and what to do.
+"""
 
 import json
 import os
-import pickle
-import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .known_files import MissingModel, describe
+from ..autograd import gradients
+from . import known_files
+from .errors import CheckpointError as CheckpointError
+from .errors import DamagedCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint, shown
+from .known_files import MissingModel
+from .state_dicts import unprefixed
+from .torch_files import describe
 
-WRAPPERS = ("model_state_dict", "state_dict")  # names under which training scripts put the tensors
-DAMAGE = (  # what torch raises over a file that is cut off or no torch file at all
+DAMAGE = (  # what reading raises over a file that is cut off, or lies, or is of another kind
+    SafetensorError,
     RuntimeError,
     ValueError,
     LookupError,
-    EOFError,
     AttributeError,
     TypeError,
+    ArithmeticError,
     struct.error,
-    pickle.UnpicklingError,
 )
-FORBIDDEN = re.compile(r"(?:GLOBAL|class) ([\w.]+)")  # torch's word for what a pickle would call
-
-
-class CheckpointError(ValueError):
-    """A model file that cannot be used; the message names the file and what to do."""
-
-
-class DamagedCheckpoint(CheckpointError):
-    """Not a whole safetensors or torch file."""
-
-
-class UnsafeCheckpoint(CheckpointError):
-    """A pickle that holds more than tensors."""
-
-
-class UnsupportedCheckpoint(CheckpointError):
-    """Whole and safe, but of no kind that is known here."""
+MAX_HEADER = 1 << 22  # bytes of a safetensors header; some 100 describe a tensor
+HEADER_SIZE = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
@@ -62,27 +53,37 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """The tensors of a file, on the CPU, and its metadata with that of `<file>.json` beside it."""
+    """The tensors of a file, on the CPU, and its metadata with that of `<file>.json` beside it.
+
+    Most tensors are views of the file, read when they are used.
+    """
     file = _existing(Path(path))
-    if file.suffix == ".safetensors":
-        with _open(file) as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    else:
-        tensors = _unwrap(file, _load_torch(file))
-    return Checkpoint(file, tensors, read_metadata(file))
+    with gradients(), _naming(file):
+        tensors = _safetensors(file) if _is_safetensors(file) else describe(file).load()
+    return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
-def read_names(path: Path) -> list[str]:
-    """The tensors' names in a safetensors file, without their values."""
-    with _open(path) as opened:
-        return list(opened.keys())  # the opened file itself cannot be iterated
+def read_outline(path: str | os.PathLike[str]) -> Checkpoint:
+    """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone."""
+    file = _existing(Path(path))
+    with gradients(), _naming(file):
+        if _is_safetensors(file):
+            tensors = {name: tensor.to("meta") for name, tensor in _safetensors(file).items()}
+        else:
+            tensors = describe(file).outline()
+    return Checkpoint(file, unprefixed(tensors), read_metadata(file))
+
+
+def read_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of a file's tensors, without their values."""
+    return list(read_outline(path).tensors)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata in a safetensors file, overridden by that of `<file>.json` beside it."""
     metadata: dict[str, Any] = {}
-    if path.suffix == ".safetensors":
-        with _open(path) as opened:
+    if _is_safetensors(path):
+        with _naming(path), _open(path) as opened:
             metadata = opened.metadata() or {}
     sidecar = path.with_name(f"{path.name}.json")
     if sidecar.is_file():
@@ -92,49 +93,56 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise MissingModel(f"no model file {path}: put it there ({describe(path.name)})")
+        raise MissingModel(
+            f"no model file {path}: put it there ({known_files.describe(path.name)})"
+        )
     return path
 
 
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do; its name decides where it begins as no file does."""
+    with path.open("rb") as file:
+        start = file.read(HEADER_SIZE.size + 1)
+    if start.endswith(b"\0\0\0\0{"):
+        return True
+    return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))
+
+
 def _open(path: Path) -> Any:
-    try:
-        return safe_open(path, framework="pt", device="cpu")
-    except SafetensorError as error:
-        raise _damaged(path, "safetensors", error) from error
+    with path.open("rb") as file:
+        (header,) = HEADER_SIZE.unpack(file.read(HEADER_SIZE.size))
+    if header > MAX_HEADER:
+        raise ValueError(f"its header of {header:,} bytes is too large")
+    return safe_open(path, framework="pt", device="cpu")
 
 
-def _load_torch(path: Path) -> Any:
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    with _open(path) as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with a file into an error that names it and says what to do."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        yield
+    except UnsafeCheckpoint as error:
+        raise UnsafeCheckpoint(
+            f"{path}: expected tensors alone, got a pickle that {error}: "
+            "save the network's state_dict() as safetensors where you trust the pickle"
+        ) from error
+    except UnsupportedCheckpoint as error:
+        raise UnsupportedCheckpoint(f"{path}: {error}") from error
     except DAMAGE as error:
-        forbidden = FORBIDDEN.search(str(error))
-        if isinstance(error, pickle.UnpicklingError) and forbidden:
-            raise UnsafeCheckpoint(
-                f"{path}: expected tensors alone, got a pickle that would run {forbidden[1]}: "
-                "save the network's state_dict() as safetensors where you trust the pickle"
-            ) from error
-        raise _damaged(path, "torch", error) from error
+        kind = "safetensors" if _is_safetensors(path) else "torch"
+        raise DamagedCheckpoint(
+            f"{path}: expected a whole {kind} file, got {path.stat().st_size:,} bytes that cannot "
+            f"be read ({_reason(error)}): fetch the file again"
+        ) from error
 
 
-def _unwrap(path: Path, loaded: Any) -> dict[str, Tensor]:
-    """The state dict, which may stand inside the dictionary of a training script."""
-    wrapped = next((loaded[key] for key in WRAPPERS if _has(loaded, key)), loaded)
-    if not isinstance(wrapped, Mapping) or not all(map(torch.is_tensor, wrapped.values())):
-        raise UnsupportedCheckpoint(
-            f"{path}: expected a dictionary of tensors (or one under {' or '.join(WRAPPERS)}), "
-            f"got {_contents(wrapped)}: save the network's state_dict() alone"
-        )
-    return dict(wrapped)
-
-
-def _has(loaded: Any, key: str) -> bool:
-    return isinstance(loaded, Mapping) and key in loaded
-
-
-def _contents(loaded: Any) -> str:
-    if not isinstance(loaded, Mapping):
-        return f"a {type(loaded).__name__}"
-    return f"a dictionary of {', '.join(map(str, list(loaded)[:5]))}"
+def _reason(error: Exception) -> str:
+    return shown(str(error).strip().partition(". ")[0] or type(error).__name__)
 
 
 def _json_object(path: Path, value: Any) -> dict[str, Any]:
@@ -146,11 +154,3 @@ def _json_object(path: Path, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DamagedCheckpoint(f"{path}: expected a JSON object, got {value}: mend or remove it")
     return value
-
-
-def _damaged(path: Path, kind: str, error: Exception) -> DamagedCheckpoint:
-    reason = str(error).strip().partition(". ")[0] or type(error).__name__
-    return DamagedCheckpoint(
-        f"{path}: expected a whole {kind} file, got {path.stat().st_size:,} bytes that cannot be "
-        f"read ({reason[:160]}): fetch the file again"
-    )

@@ -1,0 +1,137 @@
+"""Where the entries of a zip archive stand in its file, for archives that hold them as they are.
+
+Nothing is unpacked or copied, and every size is checked against the file.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from mmap import mmap
+
+from .errors import shown
+
+MAX_ENTRIES = 50_000
+MAX_DIRECTORY = 1 << 23  # bytes
+
+END = struct.Struct("<4s4H2LH")
+END_64 = struct.Struct("<4sQ2H2L4Q")
+LOCATOR = struct.Struct("<4sLQL")
+CENTRAL = struct.Struct("<4s6H3L5H2L")
+LOCAL = struct.Struct("<4s5H3L2H")
+LONGEST_COMMENT = 0xFFFF
+IN_EXTRA = 0xFFFFFFFF  # says that the number stands among the extra fields
+ENCRYPTED = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry as the directory tells it: `header` is where its own header stands."""
+
+    name: str
+    flags: int
+    method: int
+    packed: int  # bytes
+    size: int  # bytes
+    header: int
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file and its directory."""
+
+    mapped: mmap
+    entries: dict[str, Entry]
+    directory: int  # where the directory begins
+
+    def place(self, name: str) -> range:
+        """Where an entry's bytes are."""
+        entry = self.entries.get(name)
+        if entry is None:
+            raise ValueError(f"it has no entry {shown(name)}")
+        if entry.method or entry.flags & ENCRYPTED or entry.packed != entry.size:
+            raise ValueError(f"its entry {shown(name)} is compressed or encrypted")
+        start = self._data(entry)
+        if start + entry.size > self.directory:
+            raise ValueError(f"its entry {shown(name)} ends beyond the entries")
+        return range(start, start + entry.size)
+
+    def _data(self, entry: Entry) -> int:
+        signature, _, _, method, *_, length, extra = LOCAL.unpack_from(self.mapped, entry.header)
+        start = entry.header + LOCAL.size
+        name = self.mapped[start : start + length]
+        if signature != b"PK\x03\x04" or method != entry.method or name != entry.name.encode():
+            raise ValueError(f"its entry {shown(entry.name)} is not where its directory says")
+        return start + length + extra
+
+    def places(self, names: Iterable[str]) -> dict[str, range]:
+        """Where the bytes of several entries are; no two of them overlap."""
+        places = {name: self.place(name) for name in names}
+        end = 0
+        for name, place in sorted(places.items(), key=lambda item: item[1].start):
+            header = self.entries[name].header
+            if header < end:
+                raise ValueError(f"its entry {shown(name)} overlaps another")
+            end = place.stop
+        return places
+
+
+def open_archive(mapped: mmap) -> Archive:
+    """The archive in a file; raises `ValueError` or `struct.error` where it is none."""
+    count, size, start = _end(mapped)
+    if count > MAX_ENTRIES or size > MAX_DIRECTORY or start + size > len(mapped):
+        raise ValueError(f"its directory of {count:,} entries is too large")
+    entries: dict[str, Entry] = {}
+    for entry in _directory(mapped[start : start + size], count):
+        if entry.name in entries:
+            raise ValueError(f"it has two entries {shown(entry.name)}")
+        entries[entry.name] = entry
+    return Archive(mapped, entries, start)
+
+
+def _end(mapped: mmap) -> tuple[int, int, int]:
+    """Number of entries, size of the directory, and where it begins."""
+    at = mapped.rfind(b"PK\x05\x06", max(0, len(mapped) - END.size - LONGEST_COMMENT))
+    if at < 0:
+        raise ValueError("its end is missing")
+    _, _, _, _, count, size, start, _ = END.unpack_from(mapped, at)
+    if at >= LOCATOR.size and mapped[at - LOCATOR.size : at - LOCATOR.size + 4] == b"PK\x06\x07":
+        _, _, at_64, _ = LOCATOR.unpack_from(mapped, at - LOCATOR.size)
+        *_, count, size, start = END_64.unpack_from(mapped, at_64)
+    return count, size, start
+
+
+def _directory(held: bytes, count: int) -> Iterator[Entry]:
+    at = 0
+    for _ in range(count):
+        fields = CENTRAL.unpack_from(held, at)
+        signature, _, _, flags, method, _, _, _, packed, size, name, extra, comment = fields[:13]
+        if signature != b"PK\x01\x02":
+            raise ValueError("its directory is damaged")
+        at += CENTRAL.size
+        title = held[at : at + name].decode()
+        _refuse_traversal(title)
+        numbers = _from_extra((size, packed, fields[-1]), held[at + name : at + name + extra])
+        size, packed, header = numbers
+        yield Entry(title, flags, method, packed, size, header)
+        at += name + extra + comment
+
+
+def _from_extra(numbers: tuple[int, ...], extra: bytes) -> list[int]:
+    """The numbers, with those too large for their fields from the extra field of zip64."""
+    large = iter(_large_numbers(extra))
+    return [next(large, IN_EXTRA) if number == IN_EXTRA else number for number in numbers]
+
+
+def _large_numbers(extra: bytes) -> tuple[int, ...]:
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
+        if kind == 1:
+            return struct.unpack_from(f"<{min(size // 8, 3)}Q", extra, at + 4)
+        at += 4 + size
+    return ()
+
+
+def _refuse_traversal(name: str) -> None:
+    if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
+        raise ValueError(f"its entry {shown(name)} points out of the archive")
