@@ -24,6 +24,7 @@ from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
+from guided_face_edit.tests.containers import CONTAINERS
 
 LOADERS = {"identity": load_identity, "parser": load_parser, "gaze": load_gaze}
 SIZE = 96  # of the pictures
@@ -143,13 +144,14 @@ def test_a_family_is_told_by_its_names_alone(case, network):
     assert [f.name for f in FAMILIES if f.fits(set(names))] == [case.family]
 
 
-def test_a_torch_file_and_safetensors_give_the_same_network(case, network, model, tmp_path):
-    torch.save(network.state_dict(), tmp_path / "m.pt")
-    for each in (model.network, LOADERS[case.kind](tmp_path / "m.pt").network):
-        assert each.config == network.config and not each.training
-        mine, its = network.state_dict(), each.state_dict()
-        assert mine.keys() == its.keys()
-        assert all(torch.equal(its[name], t) for name, t in mine.items())
+@pytest.mark.parametrize("save", CONTAINERS.values(), ids=CONTAINERS)
+def test_every_container_gives_the_same_network(case, network, save, tmp_path):
+    save(network, tmp_path / "m.bin")
+    loaded = LOADERS[case.kind](tmp_path / "m.bin").network
+    assert loaded.config == network.config and not loaded.training
+    mine, its = network.state_dict(), loaded.state_dict()
+    assert mine.keys() == its.keys()
+    assert all(torch.equal(its[name], t) for name, t in mine.items())
 
 
 def test_a_loaded_network_answers_as_the_saved_one(case, network, model):

@@ -22,6 +22,7 @@ from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
+from guided_face_edit.tests.containers import CONTAINERS
 
 EYES = EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4)
 ADM = UNetConfig(32, (1, 2), 1, (2,), head_channels=16)
@@ -29,6 +30,7 @@ DIFFFACE = UNetConfig(32, (1,), 1, (), head_channels=16, identity_channels=8)
 DIFFUSERS = UNet2DConfig((32, 64), 1, (1,))
 PARSER = BiSeNetConfig(width=8)
 ENCODER = IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), embedding=24, input_size=32)
+HEADS = {"head_channels": 16, "attention_order": "legacy"}
 ADM_TOLD = {"num_heads": 4, "attention_order": "legacy", "image_size": 32, "schedule": "cosine"}
 
 
@@ -76,18 +78,24 @@ def test_a_graph_without_gradients_is_no_model(tmp_path):
         inspect(tmp_path / "w600k_r50.onnx")
 
 
-CONTAINERS = {
-    "zip": ("m.pt", torch.save),
-    "legacy": ("m.pth", lambda t, p: torch.save(t, p, _use_new_zipfile_serialization=False)),
-    "wrapped": ("m.pth.tar", lambda t, p: torch.save({"nstack": 1, "model_state_dict": t}, p)),
-    "safetensors": ("m.safetensors", save_file),
-}
+@pytest.mark.parametrize("save", CONTAINERS.values(), ids=CONTAINERS)
+@pytest.mark.parametrize(("make", "form"), [(UNet, ADM), (UNet, DIFFFACE), (UNet2D, DIFFUSERS)])
+@pytest.mark.filterwarnings("ignore:.*tell")
+def test_every_container_gives_the_same_unet(tmp_path, make, form, save):
+    network = make(form)
+    save(network, tmp_path / "m.bin")
+    loaded = load_diffusion(tmp_path / "m.bin", HEADS).network
+    assert loaded.config == form
+    mine, its = network.state_dict(), loaded.state_dict()
+    assert mine.keys() == its.keys()
+    assert all(torch.equal(its[name], t) for name, t in mine.items())
 
 
-@pytest.mark.parametrize(("name", "save"), CONTAINERS.values(), ids=CONTAINERS.keys())
-def test_a_converted_file_holds_the_same_network(tmp_path, generator, name, save):
-    tensors = EyeNet(EYES).state_dict()
-    save(tensors, tmp_path / name)
+@pytest.mark.parametrize("save", CONTAINERS.values(), ids=CONTAINERS)
+def test_a_converted_file_holds_the_same_network(tmp_path, generator, save):
+    network = EyeNet(EYES)
+    tensors, name = network.state_dict(), "m.bin"
+    save(network, tmp_path / name)
     out = tmp_path / "out.safetensors"
     before = inspect(tmp_path / name)
     assert convert(before, out).startswith(f"wrote {out}: EyeNet, gaze, ")

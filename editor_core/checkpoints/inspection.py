@@ -13,7 +13,7 @@ from .families import Family, detect
 from .folders import weights_in
 from .known_files import StrPath, doubt, hashed, identify, known_file
 from .loading import load_diffusion, load_gaze, load_identity, load_lpips, load_parser
-from .reading import Checkpoint, UnsupportedCheckpoint, read_checkpoint
+from .reading import Checkpoint, UnsupportedCheckpoint, read_outline
 
 LOADERS = {
     "diffusion": load_diffusion,
@@ -77,8 +77,8 @@ def inspect(path: StrPath) -> Inspection:
 
 
 def _read(weights: Path) -> dict[str, Any]:
-    """What the tensors and all that is said of them tell, without keeping them."""
-    checkpoint = read_checkpoint(weights)
+    """What the tensors' names and shapes, and all that is said of them, tell."""
+    checkpoint = read_outline(weights)
     family = _family(checkpoint)
     return {
         "family": family.name,

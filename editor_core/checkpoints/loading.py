@@ -22,15 +22,9 @@ from ..models.lpips import Lpips, backbone_of
 from ..settings import FaceModels
 from .diffusion import plan
 from .families import detect
-from .folders import WEIGHTS, weights_in
-from .known_files import MissingModel, doubt, known_file, missing
-from .reading import (
-    Checkpoint,
-    UnsupportedCheckpoint,
-    read_checkpoint,
-    read_metadata,
-    read_names,
-)
+from .folders import EXTENSIONS, weights_in
+from .known_files import FOLDERS, MissingModel, doubt, known_file, missing
+from .reading import Checkpoint, UnsupportedCheckpoint, read_checkpoint, read_outline
 from .recipes import GAZE, IDENTITY, PARSER, Recipe
 
 StrPath = str | os.PathLike[str]
@@ -129,12 +123,14 @@ def _kind(path: Path) -> str | None:
     known = known_file(path)
     if known:
         return known.kind if known.loads else None
-    if path.suffix != ".safetensors":
-        return read_metadata(path).get("kind") or ("diffusion" if path.name in WEIGHTS else None)
+    if path.suffix not in EXTENSIONS:
+        return None
+    outline = read_outline(path)
     try:
-        return read_metadata(path).get("kind") or detect(read_names(path)).kind
+        kind = outline.metadata.get("kind") or detect(outline.tensors).kind
     except UnsupportedCheckpoint:
         return None
+    return kind if kind in FOLDERS else None  # the judge, for one, edits nothing
 
 
 def _prepared(path: StrPath, kind: str, recipes: Mapping[str, Recipe]) -> Any:

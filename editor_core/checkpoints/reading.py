@@ -74,11 +74,6 @@ def read_outline(path: str | os.PathLike[str]) -> Checkpoint:
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
-def read_names(path: str | os.PathLike[str]) -> list[str]:
-    """The names of a file's tensors, without their values."""
-    return list(read_outline(path).tensors)
-
-
 def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata in a safetensors file, overridden by that of `<file>.json` beside it."""
     metadata: dict[str, Any] = {}
@@ -93,9 +88,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise MissingModel(
-            f"no model file {path}: put it there ({known_files.describe(path.name)})"
-        )
+        raise MissingModel(f"no model file {path}: put it there ({known_files.describe(path)})")
     return path
 
 
