@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ from guided_face_edit.tests.containers import CONTAINERS
 
 EYES = EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4)
 ADM = UNetConfig(32, (1, 2), 1, (2,), head_channels=16)
-DIFFFACE = UNetConfig(32, (1,), 1, (), head_channels=16, identity_channels=8)
+DIFFFACE = replace(ADM, identity_channels=8)
 DIFFUSERS = UNet2DConfig((32, 64), 1, (1,))
 PARSER = BiSeNetConfig(width=8)
 ENCODER = IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), embedding=24, input_size=32)
