@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from guided_face_edit.editor_core.checkpoints.families import FAMILIES, UNSUPPORTED, detect
+from guided_face_edit.editor_core.checkpoints.inspection import inspect
 from guided_face_edit.editor_core.checkpoints.loading import load_gaze, load_identity, load_parser
 from guided_face_edit.editor_core.checkpoints.reading import UnsupportedCheckpoint
 from guided_face_edit.editor_core.checkpoints.recipes import GAZE, IDENTITY, PARSER
@@ -142,6 +143,12 @@ def test_a_family_is_told_by_its_names_alone(case, network):
     names = network.state_dict()
     assert (detect(names).name, detect(names).kind) == (case.family, case.kind)
     assert [f.name for f in FAMILIES if f.fits(set(names))] == [case.family]
+
+
+def test_its_file_is_named(case, network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "m.pt")
+    report = inspect(tmp_path / "m.pt")
+    assert (report.family, report.kind) == (case.family, case.kind)
 
 
 @pytest.mark.parametrize("save", CONTAINERS.values(), ids=CONTAINERS)

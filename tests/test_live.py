@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from guided_face_edit.nodes import NODES
 from guided_face_edit.tests.live_server import NodeError
 from guided_face_edit.tests.workflow_files import NAMES, SAMPLER, quick_graph
 
 pytestmark = pytest.mark.live
+GAZE = "gaze/demo.safetensors"
 
 
 @pytest.fixture
@@ -150,6 +152,39 @@ def test_a_missing_model_is_named_before_anything_runs(server, graph):
         server.run(workflow)
 
 
+def test_an_identity_is_saved_and_loaded(server):
+    graph = {
+        "pair": _node("DrawDemoPortraits", seed=5, pairs=1),
+        "model": _node("LoadIdentityModel", model_name="demo.safetensors"),
+        "face": _node(
+            "EmbedIdentity", identity_model=["model", 0], image=["pair", 0], average=True
+        ),
+        "saved": _node("SaveIdentityEmbedding", embedding=["face", 0], filename_prefix="live"),
+    }
+    server.run(graph)
+    (path,) = (server.base / "output" / "embeddings").glob("live*")
+    graph["saved"] = _node("LoadIdentityEmbedding", embedding_name=path.name)
+    graph["far"] = _node(
+        "IdentityDistance", identity_model=["model", 0], image=["pair", 0], embedding=["saved", 0]
+    )
+    graph["shown"] = {"class_type": "PreviewAny", "inputs": {"source": ["far", 1]}}
+    (said,) = server.run(graph)["shown"]["text"]
+    assert abs(float(said.removeprefix("0: "))) < 1e-4
+
+
+def test_a_model_file_is_inspected_and_converted(server):
+    (said,) = server.run({"1": _node("InspectModelFile", model_file=GAZE)})["1"]["text"]
+    assert "EyeNet" in said
+    convert = _node("ConvertModelFile", model_file=GAZE, save_as="live.safetensors", half=True)
+    convert["inputs"]["overwrite"] = False
+    server.run({"1": convert})
+    assert (server.base / "models" / "face_edit" / "gaze" / "live.safetensors").is_file()
+
+
+def _node(kind, **inputs):
+    return {"class_type": f"FaceEdit_{kind}", "inputs": inputs}
+
+
 def test_templates_are_listed_with_their_thumbnails(server):
     listed = server.get("/workflow_templates")
     (names,) = [names for pack, names in listed.items() if pack == "guided-face-edit"]
@@ -158,7 +193,7 @@ def test_templates_are_listed_with_their_thumbnails(server):
 
 def test_every_node_has_its_help_page(server):
     nodes = [name for name in server.get("/object_info") if name.startswith("FaceEdit_")]
-    assert len(nodes) == 26
+    assert len(nodes) == len(NODES)
     for name in nodes:
         path = f"/extensions/guided-face-edit/docs/{name}.md"
         assert server.file_at(path).startswith(b"# ")
