@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..autograd import gradients
 from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction
-from ..diffusion.sampling import Guided, batch_index
+from ..diffusion.sampling import Guided, GuidedDenoiser, batch_index
 from .terms import GuidanceTerm
 
 
@@ -52,6 +52,23 @@ class Guide:
         """What the terms look at: pred_x0 early, ever more x_t as it clears (Blended Diffusion)."""
         share = float(self.diffusion.sqrt_one_minus_alphas_cumprod[t])
         return share * pred_x0 + (1 - share) * x_t
+
+
+@dataclass(frozen=True)
+class EveryNth:
+    """Guides one step in `every`, counted so that the last step is the first to go without."""
+
+    guide: GuidedDenoiser
+    every: int
+
+    def __call__(self, x_t: Tensor, t: int) -> Guided:
+        """Predict at index t, with the gradient where it is the step's turn."""
+        turn = (t + 1) % self.every == 0
+        return self.guide(x_t, t) if turn else Guided(self.predict(x_t, t))
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction:
+        """Predict at index t without a graph."""
+        return self.guide.predict(x_t, t)
 
 
 def _named(losses: Sequence[tuple[GuidanceTerm, Tensor]]) -> dict[str, Tensor]:
