@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .commands.benchmark import add_benchmark
 from .commands.demo import add_demo
 from .commands.swap import add_swap
 from .commands.train import add_train
@@ -16,6 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_demo(commands)
     add_swap(commands)
     add_train(commands)
+    add_benchmark(commands)
     return parser
 
 

@@ -175,7 +175,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)"""
         pixels = self.norm(x).flatten(2).mT  # (B,N,C)
-        attended = scaled_dot_product_attention(*self._split(_at_each(self.qkv, pixels)))
+        q, k, v = self._split(_at_each(self.qkv, pixels))
+        attended = scaled_dot_product_attention(q, k, v)
         merged = attended.transpose(1, 2).flatten(2)
         return x + _at_each(self.proj_out, merged).mT.unflatten(2, x.shape[2:])
 
