@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..autograd import gradients
-from ..checkpoints.loading import channels_last
+from ..checkpoints.loading import channels_last, laid_out
 from ..demo.models import load_demo_models
 from ..demo.pairs import DrawnPairs, draw_pairs
 from ..diffusion.noise import PerImageNoise
@@ -151,7 +151,9 @@ def random_models(unet: UNetConfig) -> FaceModels:
     from torchvision.models import vgg16
 
     return FaceModels(
-        DiffusionModel(random_network(lambda: UNet(unet)), GaussianDiffusion.linear(), SIZE),
+        DiffusionModel(
+            laid_out(random_network(lambda: UNet(unet))), GaussianDiffusion.linear(), SIZE
+        ),
         IdentityEncoder(channels_last(random_network(lambda: IResNet(IResNetConfig())))),
         FaceParser(channels_last(random_network(lambda: BiSeNet(BiSeNetConfig())))),
         GazeEstimator(random_network(lambda: EyeNet(EyeNetConfig()))),

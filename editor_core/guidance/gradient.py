@@ -75,12 +75,14 @@ def _slope(
 ) -> tuple[list[tuple[GuidanceTerm, Tensor]], Tensor]:
     """Every term's loss (B,), and the gradient of their weighted sum to what they see (B,3,H,W).
 
-    One term after the other, so that there is never more than one term's graph.
+    One term after the other, so that there is never more than one term's graph; a loss without one
+    is only measured.
     """
     losses, total, seen = [], torch.zeros_like(seen), seen.requires_grad_()
     for term in terms:
         loss = term.loss(seen)
-        total += torch.autograd.grad(term.scale * loss.sum(), seen)[0]
+        if loss.requires_grad:
+            total += torch.autograd.grad(term.scale * loss.sum(), seen)[0]
         losses.append((term, loss.detach()))
     return losses, total
 
