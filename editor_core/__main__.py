@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .commands.batch import add_batch
 from .commands.benchmark import add_benchmark
 from .commands.demo import add_demo
 from .commands.swap import add_swap
@@ -16,6 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_demo(commands)
     add_swap(commands)
+    add_batch(commands)
     add_train(commands)
     add_benchmark(commands)
     return parser

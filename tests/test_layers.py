@@ -26,10 +26,11 @@ ROOMS = (
     ("presets",),
     ("editing",),
     ("demo",),
+    ("benchmark",),
     ("commands",),
     ("__main__",),
 )
-HEAVY = ("kornia", "lpips", "matplotlib", "torchvision")
+HEAVY = ("kornia", "lpips", "matplotlib", "ray", "torchvision")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

@@ -70,11 +70,12 @@ def models_of(folder: Path, precision: str = "fp32", compiled: bool = False) -> 
 
 
 def describe_models(models: FaceModels, folder: Path) -> None:
-    """Prints what each of the folder's models is."""
-    for kind, path in find_models(folder).items():
+    """Prints what each of the models is, and its file in the folder."""
+    files = find_models(folder)
+    for kind in filter(files.get, vars(models)):
         network = network_of(getattr(models, kind))
         count = sum(parameter.numel() for parameter in network.parameters())
-        print(f"{kind}: {path}, {type(network).__name__}, {count:,} parameters")
+        print(f"{kind}: {files[kind]}, {type(network).__name__}, {count:,} parameters")
 
 
 def network_of(model: Any) -> nn.Module:

@@ -42,25 +42,31 @@ def swap(arguments: argparse.Namespace) -> None:
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
         result = edit_face(
             models,
-            _fit(source, size, arguments.source),
-            _fit(target, size, arguments.target),
+            _shown(source, size, arguments.source),
+            _shown(target, size, arguments.target),
             settings,
             mask=None if mask is None else resize(mask, size)[:, 0],
             on_step=advancing(bar),
         )
-    metadata = edit_metadata(arguments.preset, settings, arguments.models)
+    metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
     write_png(arguments.out, result.images[0, 0], metadata)
     print(f"wrote {arguments.out}: identity distance {result.distances[0, 0]:.4f}")
 
 
-def _fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+def _shown(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+    """The picture at the model's size; says so where that changes it."""
+    fitted, (height, width) = fit(picture, size, path), picture.shape[1:3]
+    if height != size:
+        print(f"{path}: {height}x{width} resized to {size}x{size}")
+    return fitted
+
+
+def fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+    """The picture at the model's size, if it is a square."""
     height, width = picture.shape[1:3]
     if height != width:
         raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
-    if height == size:
-        return picture
-    print(f"{path}: {height}x{width} resized to {size}x{size}")
-    return to_unit(resize(to_signed(picture), size))
+    return picture if height == size else to_unit(resize(to_signed(picture), size))
 
 
 def advancing(bar: tqdm) -> Listener:
@@ -80,8 +86,11 @@ def settings_as_json(name: str, settings: EditSettings) -> dict[str, Any]:
     return {"preset": name, **numbers}
 
 
-def edit_metadata(name: str, settings: EditSettings, models: Path) -> dict[str, str]:
+def edit_metadata(
+    name: str, settings: EditSettings, models: Path, precision: str = "fp32"
+) -> dict[str, str]:
     """What an edited picture says of itself, `models` being the folder of the model files."""
     files = find_models(models).values()
     hashes = {path.relative_to(models).as_posix(): sha256(path) for path in files}
-    return picture_metadata(settings_as_json(name, settings), hashes)
+    told = {**settings_as_json(name, settings), "precision": precision}
+    return picture_metadata(told, hashes)
