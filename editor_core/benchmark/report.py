@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..demo.report import Figure
 from .memory import measurable, memory_of
+from .plain import plain
 from .startup import IMPORTS, start
 from .steps import (
     FLOOR,
@@ -24,6 +26,7 @@ from .steps import (
     extras,
     guided,
     parts,
+    unet_and_back,
 )
 from .subject import Subject
 from .timing import Rounds, figure, interleaved, ratio, total
@@ -69,6 +72,7 @@ def timings(subject: Subject, plan: Plan, heard: Rounds) -> Series:
     runs: dict[tuple[str, str], Run] = {
         **{(PARTS, name): run for name, run in parts(subject).items()},
         **{(OTHERS, name): run for name, run in extras(subject).items()},
+        (OTHERS, PLAIN_UNET): partial(unet_and_back, formed[plain]),
         **{(STEPS, name): way.make(formed[way.form]) for name, way in ways.items()},
         **{(CANDIDATES, str(n)): guided(replace(subject, candidates=n)) for n in plan.candidates},
     }

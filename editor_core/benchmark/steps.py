@@ -196,7 +196,6 @@ def extras(subject: Subject) -> Mapping[str, Run]:
     blend, unguided = blending(subject), steer(free(subject), subject.diffusion, [], settings)
     runs: dict[str, Run] = {
         UNET_FORWARD: torch.no_grad()(partial(unet_forward, subject)),
-        PLAIN_UNET: partial(unet_and_back, subject.on(plain)),
         "augmentation": partial(there_and_back, views, face),
         "blending": partial(blend, subject.x_t, subject.index, subject.noise),
         LOOP: sampled(subject, unguided),
