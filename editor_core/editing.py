@@ -32,7 +32,7 @@ from .guidance.chain import (
     PixelGuidance,
     Scene,
 )
-from .guidance.terms import GuidanceTerm
+from .guidance.terms import GuidanceTerm, Perceptual
 from .images import to_mask, to_signed
 from .metrics import EditMetrics
 from .settings import EditSettings, FaceModels, steer
@@ -100,7 +100,7 @@ def guidance_of(
     identity: IdentityEncoder,
     parser: FaceParser,
     gaze: GazeEstimator | None,
-    lpips: Callable[[Tensor, Tensor], Tensor] | None,
+    lpips: Perceptual | None,
     eyes: Callable[[], EyeBoxes],
 ) -> Iterator[Guidance]:
     """The guidance that the settings give a scale; `eyes` is asked where there is a gaze."""

@@ -19,7 +19,7 @@ from .face.identity import IdentityEncoder
 from .face.parsing import FaceParser, FaceParsing, face_mask
 from .guidance.estimate import Estimate
 from .guidance.gradient import EveryNth, Guide
-from .guidance.terms import ALWAYS, GuidanceTerm, PercentWindow, Window
+from .guidance.terms import ALWAYS, GuidanceTerm, PercentWindow, Perceptual, Window
 from .guidance.views import RandomViews
 from .images import to_unit
 
@@ -42,7 +42,7 @@ class FaceModels:
     identity: IdentityEncoder
     parser: FaceParser
     gaze: GazeEstimator | None = None
-    lpips: Callable[[Tensor, Tensor], Tensor] | None = None  # two (B,3,H,W) -> (B,)
+    lpips: Perceptual | None = None
 
 
 @dataclass(frozen=True)

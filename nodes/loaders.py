@@ -120,7 +120,7 @@ class LoadFaceDiffusionModel(_Loader):
                     default=False,
                     optional=True,
                     tooltip="Compile the U-Net with torch.compile: the first step takes minutes, "
-                    "the others are faster. Needs a C++ compiler, or Triton on a GPU.",
+                    "the others may be faster, mostly on a GPU. Needs a C++ compiler, or Triton.",
                 ),
             ],
             outputs=[sockets.DiffusionModel.Output(display_name="model")],

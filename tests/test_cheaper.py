@@ -1,5 +1,6 @@
 """Cheaper guidance: what each kind runs, and that it gives what it promises."""
 
+import copy
 from dataclasses import dataclass, replace
 
 import pytest
@@ -16,10 +17,10 @@ from guided_face_edit.editor_core.diffusion.sampling import sample_ddim
 from guided_face_edit.editor_core.editing import edit
 from guided_face_edit.editor_core.guidance.estimate import Estimate
 from guided_face_edit.editor_core.guidance.gradient import EveryNth, Guide
-from guided_face_edit.editor_core.guidance.terms import PercentWindow, PixelTerm
+from guided_face_edit.editor_core.guidance.terms import LpipsTerm, PercentWindow, PixelTerm
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig, recomputed
 from guided_face_edit.editor_core.settings import EditSettings
-from guided_face_edit.tests.tiny import seeded
+from guided_face_edit.tests.tiny import seeded, tiny_lpips
 
 SPACED = GaussianDiffusion.linear(1000).respaced("20")
 CONFIG = UNetConfig(32, (1, 1), 1, (2,), head_channels=16)
@@ -149,6 +150,16 @@ def test_outside_its_window_a_terms_network_does_not_run():
         before = tally.forwards
         guide(picture(), t)
         assert tally.forwards - before == (t in inside)
+
+
+def test_lpips_looks_at_its_target_once():
+    lpips = copy.deepcopy(tiny_lpips())
+    tally = Tally(lpips.network.net)
+    target = picture(size=32)
+    term = LpipsTerm(lpips, target, torch.zeros(2, 1, 32, 32).double())
+    for _ in range(3):
+        assert (term.loss(picture(size=32) + 1) > 0).all()
+    assert tally.forwards == 1 + 3
 
 
 def test_an_unguided_step_is_one_forward_without_a_graph():

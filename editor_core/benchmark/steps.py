@@ -14,7 +14,7 @@ from ..diffusion.process import Denoiser, UNetDenoiser
 from ..diffusion.sampling import Blend, GuidedDenoiser, Step, batch_index
 from ..face.eyes import crop_eyes
 from ..face.identity import embed_identity
-from ..guidance.terms import GuidanceTerm
+from ..guidance.terms import GuidanceTerm, Perceptual
 from ..models.unet import UNet
 from ..settings import steer
 from .plain import NaiveGuide, plain
@@ -207,9 +207,11 @@ def extras(subject: Subject) -> Mapping[str, Run]:
     return runs
 
 
-def apart(lpips: Callable[[Tensor, Tensor], Tensor], picture: Tensor) -> Callable[[Tensor], Tensor]:
-    """The distance to a picture."""
-    return lambda x: lpips(x, picture)
+def apart(lpips: Perceptual, picture: Tensor) -> Callable[[Tensor], Tensor]:
+    """The distance to a picture whose features are known."""
+    with torch.no_grad():
+        asked = lpips.features(picture)
+    return lambda x: lpips.between(lpips.features(x), asked)
 
 
 def free(subject: Subject) -> Denoiser:

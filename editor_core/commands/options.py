@@ -52,7 +52,9 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--precision", choices=PRECISIONS, default="fp32", help="of the U-Net (%(default)s)"
     )
     parser.add_argument(
-        "--compile", action="store_true", help="compile the U-Net: a slow start, then faster"
+        "--compile",
+        action="store_true",
+        help="compile the U-Net: a slow start, then faster on some GPUs",
     )
 
 

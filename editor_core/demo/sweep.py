@@ -40,6 +40,7 @@ TRIALS: Mapping[str, Trial] = {
     "demo, skip 6": Trial(replace(DEMO, skip=6)),
     "demo, guide every 2": Trial(replace(DEMO, guide_every=2)),
     "demo, estimate": Trial(replace(DEMO, gradient="estimate")),
+    "demo, 14 steps, estimate": Trial(replace(DEMO, respacing="14", skip=1, gradient="estimate")),
     "demo, 10 steps": Trial(SHORT),
     "demo, 10 steps, guide every 2": Trial(replace(SHORT, guide_every=2)),
     "demo, 10 steps, estimate": Trial(replace(SHORT, gradient="estimate")),
