@@ -154,7 +154,7 @@ def test_outside_its_window_a_terms_network_does_not_run():
 
 def test_lpips_looks_at_its_target_once():
     lpips = copy.deepcopy(tiny_lpips())
-    tally = Tally(lpips.network.net)
+    tally = Tally(lpips.network.scaling_layer)
     target = picture(size=32)
     term = LpipsTerm(lpips, target, torch.zeros(2, 1, 32, 32).double())
     for _ in range(3):
