@@ -72,8 +72,7 @@ def _outcomes(arguments: argparse.Namespace, work: Work, todo: Sequence[Pair]) -
         return ()
     if arguments.ray is None:
         return map(PairEditor(work).edit, todo)
-    address = None if arguments.ray == LOCAL else arguments.ray
-    return on_cluster(work, todo, address, arguments.workers)
+    return on_cluster(work, todo, arguments.ray, arguments.workers)
 
 
 def _pairs(arguments: argparse.Namespace) -> list[Pair]:

@@ -13,11 +13,11 @@ RETRIES = 1  # of a pair whose worker died
 
 
 def on_cluster(
-    work: Work, pairs: Sequence[Pair], address: str | None, workers: int | None
+    work: Work, pairs: Sequence[Pair], address: str, workers: int | None
 ) -> Iterator[Outcome]:
     """Edits the pairs in any order; those whose worker died too often have no outcome.
 
-    `address` is of a running cluster, else one is started here. Every worker loads the models once;
+    `address` is of a running cluster, or "local" to start one here. Workers load the models once;
     the repository, the models and the pictures lie at the same paths on every machine.
     """
     ray = _ray()
@@ -47,7 +47,7 @@ def _room(resources: Mapping[str, float], threads: int, gpus: int) -> int:
     return max(1, int(room))
 
 
-def _ray():
+def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     try:
         import ray

@@ -16,14 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .unet_config import GROUPS, UNetConfig, config_from_state_dict, is_published
 
-__all__ = [
-    "UNet",
-    "UNetConfig",
-    "config_from_state_dict",
-    "embed_time",
-    "is_published",
-    "recomputed",
-]
+__all__ = ["UNet", "UNetConfig", "config_from_state_dict", "embed_time", "is_published"]
 
 Layer = TypeVar("Layer", bound=nn.Module)
 Run = Callable[..., Tensor]  # (a block, its inputs) -> its output
