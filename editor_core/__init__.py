@@ -14,4 +14,6 @@ reference         the published implementation's exact behaviour, as objects to 
 presets           named settings
 editing           source, target and models to ranked edits
 demo              a drawn world with known answers, and the models trained on it
+benchmark         what a step costs, beside the least that it could cost
+commands          the command line
 """

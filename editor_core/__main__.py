@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .commands.batch import add_batch
+from .commands.benchmark import add_benchmark
 from .commands.convert import add_convert
 from .commands.demo import add_demo
 from .commands.inspect import add_inspect
@@ -18,9 +20,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_demo(commands)
     add_swap(commands)
+    add_batch(commands)
     add_train(commands)
     add_inspect(commands)
     add_convert(commands)
+    add_benchmark(commands)
     return parser
 
 

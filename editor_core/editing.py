@@ -32,10 +32,10 @@ from .guidance.chain import (
     PixelGuidance,
     Scene,
 )
-from .guidance.terms import GuidanceTerm
+from .guidance.terms import GuidanceTerm, Perceptual
 from .images import to_mask, to_signed
 from .metrics import EditMetrics
-from .settings import EditSettings, FaceModels
+from .settings import EditSettings, FaceModels, steer
 
 Model = TypeVar("Model")
 
@@ -100,7 +100,7 @@ def guidance_of(
     identity: IdentityEncoder,
     parser: FaceParser,
     gaze: GazeEstimator | None,
-    lpips: Callable[[Tensor, Tensor], Tensor] | None,
+    lpips: Perceptual | None,
     eyes: Callable[[], EyeBoxes],
 ) -> Iterator[Guidance]:
     """The guidance that the settings give a scale; `eyes` is asked where there is a gaze."""
@@ -186,10 +186,11 @@ def edit(
     parts = settings.behaviour
     diffusion = model.diffusion.respaced(settings.respacing)
     start = _first_index(diffusion.num_timesteps, settings.skip)
-    denoiser = model.denoiser(diffusion, identity, settings.clip_denoised)
+    low_memory = settings.memory == "low"
+    denoiser = model.denoiser(diffusion, identity, settings.clip_denoised, low_memory)
     x_t = diffusion.q_sample(target, batch_index(start, target), noise.draw(target))
     return parts.sampler(settings)(
-        parts.guide(denoiser, diffusion, terms),
+        steer(denoiser, diffusion, terms, settings),
         diffusion,
         x_t,
         start,

@@ -17,12 +17,21 @@ from .face.eyes import EyeBoxes, find_eyes_in_landmarks, find_eyes_in_parsing
 from .face.gaze import GazeEstimator
 from .face.identity import IdentityEncoder
 from .face.parsing import FaceParser, FaceParsing, face_mask
-from .guidance.gradient import Guide
-from .guidance.terms import ALWAYS, GuidanceTerm, PercentWindow, Window
+from .guidance.estimate import Estimate
+from .guidance.gradient import EveryNth, Guide
+from .guidance.terms import ALWAYS, GuidanceTerm, PercentWindow, Perceptual, Window
 from .guidance.views import RandomViews
 from .images import to_unit
 
-LEAST = {"views": 1, "skip": 0, "eta": 0, "candidates": 1, "grow": 0, "feather": 0}
+LEAST = {
+    **{"views": 1, "skip": 0, "eta": 0, "candidates": 1, "grow": 0, "feather": 0},
+    "guide_every": 1,
+}
+CHOICES = {
+    "sampler": ("ddpm", "ddim"),
+    "gradient": ("network", "estimate"),
+    "memory": ("normal", "low"),
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class FaceModels:
     identity: IdentityEncoder
     parser: FaceParser
     gaze: GazeEstimator | None = None
-    lpips: Callable[[Tensor, Tensor], Tensor] | None = None  # two (B,3,H,W) -> (B,)
+    lpips: Perceptual | None = None
 
 
 @dataclass(frozen=True)
@@ -141,11 +150,30 @@ class EditSettings:
     feather: float = 0.0  # pixels (sigma) by which its edge is blurred
     keep_background: bool = True  # else the final mask is the face of the edit itself
     clip_denoised: bool = False  # hold pred_x0 in [-1, 1]
+    gradient: Literal["network", "estimate"] = "network"  # through the U-Net, or see `Estimate`
+    guide_every: int = 1  # steps from one guided step to the next
+    memory: Literal["normal", "low"] = "normal"  # low: the backward pass computes the U-Net anew
     behaviour: Behaviour = Behaviour()
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected {least} or more")
-        if self.sampler not in ("ddpm", "ddim"):
-            raise ValueError(f'sampler is "{self.sampler}", expected "ddpm" or "ddim": choose one')
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                expected = " or ".join(f'"{choice}"' for choice in choices)
+                raise ValueError(
+                    f'{name} is "{getattr(self, name)}", expected {expected}: choose one'
+                )
+
+
+def steer(
+    denoiser: Denoiser,
+    diffusion: GaussianDiffusion,
+    terms: Sequence[GuidanceTerm],
+    settings: EditSettings,
+) -> GuidedDenoiser:
+    """The denoiser under its terms, by the gradient and as often as the settings say."""
+    if settings.gradient == "estimate":
+        denoiser = Estimate(denoiser, diffusion)
+    return EveryNth(settings.behaviour.guide(denoiser, diffusion, terms), settings.guide_every)

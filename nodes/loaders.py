@@ -15,6 +15,7 @@ from torch import nn
 from ..editor_core.autograd import gradients
 from ..editor_core.checkpoints.known_files import MissingModel, describe
 from ..editor_core.checkpoints.loading import (
+    PRECISIONS,
     load_diffusion,
     load_gaze,
     load_identity,
@@ -24,22 +25,26 @@ from ..editor_core.checkpoints.loading import (
 from . import host, sockets
 
 CATEGORY = "face editing/loaders"
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 _in_use: WeakValueDictionary[tuple[Any, ...], host.Hosted[Any]] = WeakValueDictionary()
-"""By file and precision: two nodes that name one file share one model."""
+"""By file, precision and whether it is compiled: two nodes that name one file share one model."""
 
 
 def load_shared(
-    path: str, read: Callable[[str], Any], dtype: torch.dtype = torch.float32
+    path: str,
+    read: Callable[[str], Any],
+    dtype: torch.dtype = torch.float32,
+    compiled: bool = False,
 ) -> host.Hosted[Any]:
     """The model of a file, which is read only if nobody holds it yet."""
-    key = (*host.fingerprint(path), dtype)
+    key = (*host.fingerprint(path), dtype, compiled)
     hosted = _in_use.get(key)
     if hosted is None:
         with gradients():
             model = read(path)
             network: nn.Module = getattr(model, "network", model)
+            if compiled:
+                network.compile()
             hosted = _in_use[key] = host.Hosted.of(model, network.to(dtype))
     return hosted
 
@@ -110,14 +115,21 @@ class LoadFaceDiffusionModel(_Loader):
                     tooltip="Of the U-Net. Half precision takes half the memory; fp16 may lose "
                     "faint gradients, bf16 does not. auto: bf16 where the device is good at it.",
                 ),
+                io.Boolean.Input(
+                    "compile",
+                    default=False,
+                    optional=True,
+                    tooltip="Compile the U-Net with torch.compile: the first step takes minutes, "
+                    "the others may be faster, mostly on a GPU. Needs a C++ compiler, or Triton.",
+                ),
             ],
             outputs=[sockets.DiffusionModel.Output(display_name="model")],
         )
 
     @classmethod
-    def execute(cls, model_name: str, precision: str) -> io.NodeOutput:
+    def execute(cls, model_name: str, precision: str, compile: bool = False) -> io.NodeOutput:
         path = model_path(cls.kind, model_name)
-        hosted = load_shared(path, load_diffusion, dtype_of(precision))
+        hosted = load_shared(path, load_diffusion, dtype_of(precision), compile)
         if hosted.model.network.config.num_classes:
             raise ValueError(
                 f"{model_name} draws the classes of ImageNet, expected a U-Net of faces: choose "

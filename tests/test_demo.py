@@ -7,11 +7,19 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.commands.demo import edit_pair
-from guided_face_edit.editor_core.commands.evaluate import evaluate
+from guided_face_edit.editor_core.commands.evaluate import evaluate, sweep
 from guided_face_edit.editor_core.demo.evaluation import Measurements, gaze_error, psnr_inside
 from guided_face_edit.editor_core.demo.models import WEIGHTS, load_examiners, load_judge
 from guided_face_edit.editor_core.demo.pairs import DrawnPairs, draw_pairs
-from guided_face_edit.editor_core.demo.report import ablations, bootstrap, figures, proportion
+from guided_face_edit.editor_core.demo.report import (
+    GAIN,
+    Figure,
+    ablations,
+    bootstrap,
+    figures,
+    proportion,
+)
+from guided_face_edit.editor_core.demo.sweep import REFERENCE, Row, Trial
 from guided_face_edit.editor_core.images import read_image
 from guided_face_edit.editor_core.presets import preset
 
@@ -120,3 +128,41 @@ def test_intervals_hold_their_value_and_narrow_with_more_pairs():
 
 def share_of_odd(rows):
     return (rows % 2).double().mean(1)
+
+
+def test_a_sweep_prints_and_writes_every_trial(tmp_path, capsys):
+    one_step = replace(QUICK, respacing="1")
+    trials = {
+        REFERENCE: Trial(replace(QUICK, respacing="2")),
+        "estimate": Trial(replace(one_step, gradient="estimate")),
+        "half": Trial(one_step, torch.bfloat16),
+    }
+    sweep(1, 0, tmp_path, trials)
+    printed, written = capsys.readouterr().out, json.loads((tmp_path / "sweep.json").read_text())
+    assert [trial["name"] for trial in written["trials"]] == list(trials)
+    assert all(name in printed for name in trials)
+    for trial in written["trials"]:
+        assert trial["seconds"] > 0 and len(trial["figures"]) == 6
+    assert any(trial["pareto"] for trial in written["trials"])
+
+
+def row(seconds, gain, gaze=3.0, interval=0.5):
+    return Row(
+        f"{seconds} s",
+        seconds,
+        [
+            Figure(GAIN, gain, gain - interval, gain + interval).at_least(4),
+            Figure("gaze", gaze, gaze - interval, gaze + interval).at_most(6),
+        ],
+    )
+
+
+def test_the_front_holds_what_nothing_beats():
+    rows = [row(1, 2.0), row(2, 4.0), row(3, 3.0), row(4, 4.0), row(5, 5.0)]
+    assert [each.seconds for each in rows if not each.beaten(rows)] == [1, 2, 5]
+
+
+def test_as_good_is_no_worse_than_the_references_interval_in_any_figure():
+    reference = row(9, 5.0)
+    assert row(1, 4.6).within(reference) and row(1, 9.0, gaze=1.0).within(reference)
+    assert not row(1, 4.4).within(reference) and not row(1, 9.0, gaze=3.6).within(reference)

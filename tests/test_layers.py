@@ -28,10 +28,11 @@ ROOMS = (
     ("presets",),
     ("editing",),
     ("demo",),
+    ("benchmark",),
     ("commands",),
     ("__main__",),
 )
-HEAVY = ("diffusers", "kornia", "lpips", "matplotlib", "torchvision")
+HEAVY = ("diffusers", "kornia", "lpips", "matplotlib", "ray", "torchvision")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

@@ -64,7 +64,7 @@ def demo_models(flow: Workflow) -> dict[str, Node]:
     flow.group("Models")
     demo = {"model_name": "demo.safetensors"}
     return {
-        "diffusion": flow.own("LoadFaceDiffusionModel", precision="auto", **demo),
+        "diffusion": flow.own("LoadFaceDiffusionModel", precision="auto", compile=False, **demo),
         "identity": flow.own("LoadIdentityModel", **demo),
         "parser": flow.own("LoadFaceParser", **demo),
         "gaze": flow.own("LoadGazeModel", **demo),
@@ -145,7 +145,10 @@ def pull(term: TermSettings) -> dict[str, float]:
 
 def sampling_of(settings: EditSettings) -> dict[str, Any]:
     """What a preset sets on the sampler, which a chain cannot carry."""
-    names = ("skip", "sampler", "eta", "ramp_end", "clip_denoised")
+    names = (
+        *("skip", "sampler", "eta", "ramp_end", "clip_denoised"),
+        *("gradient", "guide_every", "memory"),
+    )
     return {"steps": int(settings.respacing), **{name: getattr(settings, name) for name in names}}
 
 
@@ -219,7 +222,9 @@ def face_swap_diffface() -> Workflow:
     )
     flow.group("Models")
     models = {
-        "diffusion": flow.own("LoadFaceDiffusionModel", model_name="Model.pt", precision="auto"),
+        "diffusion": flow.own(
+            "LoadFaceDiffusionModel", model_name="Model.pt", precision="auto", compile=False
+        ),
         "identity": flow.own("LoadIdentityModel", model_name="Arcface.tar"),
         "parser": flow.own("LoadFaceParser", model_name="FaceParser.pth"),
         "gaze": flow.own("LoadGazeModel", model_name="GazeEstimator.pt"),

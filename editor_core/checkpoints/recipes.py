@@ -25,7 +25,7 @@ class Recipe:
     configure: Callable[[Mapping[str, Tensor]], Any]
     network: Callable[[Any], nn.Module]
     model: Callable[[Any, Told], Any]  # the network with its values, the file's config
-    channels_last: bool = True  # the layout in which large convolutions run a fifth faster on a CPU
+    channels_last: bool = True  # as `loading.channels_last` lays out
 
 
 def _encoder(normalise: Callable[[Tensor], Tensor]) -> Callable[[Any, Told], IdentityEncoder]:

@@ -17,7 +17,7 @@ from ..images import to_signed, write_png
 from ..presets import preset
 from ..settings import EditSettings
 from ..sheet import contact_sheet
-from .evaluate import evaluate
+from .evaluate import evaluate, sweep
 from .swap import advancing, edit_metadata
 
 
@@ -27,6 +27,9 @@ def add_demo(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the people and of the edit")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (%(default)s)")
     parser.add_argument("--evaluate", type=int, metavar="N", help="measure on N unseen pairs")
+    parser.add_argument(
+        "--sweep", action="store_true", help="with --evaluate: quality against seconds"
+    )
     parser.set_defaults(run=demo)
 
 
@@ -34,8 +37,12 @@ def demo(arguments: argparse.Namespace) -> None:
     """Edits one pair and shows it, or evaluates many."""
     arguments.out.mkdir(parents=True, exist_ok=True)
     settings = replace(preset("demo"), seed=arguments.seed)
+    if arguments.sweep and arguments.evaluate is None:
+        raise ValueError("--sweep needs a number of pairs: give --evaluate too")
     if arguments.evaluate is None:
         edit_pair(arguments.seed, settings, arguments.out)
+    elif arguments.sweep:
+        sweep(arguments.evaluate, arguments.seed, arguments.out)
     else:
         evaluate(arguments.evaluate, arguments.seed, settings, arguments.out)
 

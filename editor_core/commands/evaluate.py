@@ -1,16 +1,20 @@
-"""`demo --evaluate`: the same unseen pairs edited with every term and without each, and judged."""
+"""`demo --evaluate`: the same unseen pairs edited with every term and without each, and judged.
 
-from collections.abc import Sequence
+With `--sweep`: under settings that cost more or less."""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from ..benchmark.machine import machine
 from ..demo.evaluation import Measurements, measure
 from ..demo.models import load_demo_models, load_examiners
 from ..demo.pairs import draw_pairs
 from ..demo.report import OWN_METRICS, Figure, ablations, figures
+from ..demo.sweep import REFERENCE, TRIALS, Row, Trial, table, tried
 from ..files import write_json
 from ..settings import EditSettings
 from .swap import settings_as_json
@@ -30,6 +34,42 @@ def evaluate(count: int, seed: int, settings: EditSettings, out: Path) -> None:
     rows = [*figures(on, off["gaze"]), *ablations(on, off)]
     print("\n".join(row.line() for row in rows))
     write_json(out / "evaluation.json", summary(count, seed, settings, rows))
+
+
+def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS) -> None:
+    """Prints quality against seconds, and writes every trial's figures as JSON."""
+    models, examiners = load_demo_models(), load_examiners()
+    pairs, rows = draw_pairs(count, seed, models.diffusion.image_size), []
+    for name, trial in trials.items():
+        with tqdm(desc=name, unit="step") as bar:
+            rows.append(
+                tried(name, trial, models, examiners, pairs, seed, lambda step: bar.update())
+            )
+    print(table(rows))
+    write_json(out / "sweep.json", sweep_summary(count, seed, rows, trials))
+
+
+def sweep_summary(
+    count: int, seed: int, rows: Sequence[Row], trials: Mapping[str, Trial]
+) -> dict[str, Any]:
+    """What is written: how to repeat it, the machine, a table for each trial."""
+    reference = next(row for row in rows if row.name == REFERENCE)
+    return {
+        "command": f"python -m editor_core demo --evaluate {count} --seed {seed} --sweep",
+        "machine": machine(),
+        "trials": [
+            {
+                "name": row.name,
+                "settings": settings_as_json(row.name, trials[row.name].settings),
+                "seconds": row.seconds,
+                "cheaper_by": reference.seconds / row.seconds,
+                "within_reference": row.within(reference),
+                "pareto": not row.beaten(rows),
+                "figures": [asdict(figure) for figure in row.figures],
+            }
+            for row in rows
+        ],
+    }
 
 
 def without(settings: EditSettings, term: str) -> EditSettings:

@@ -1,23 +1,21 @@
 """`swap`: the face of one picture on another, by the user's own model files."""
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from ..autograd import gradients
-from ..checkpoints.loading import find_models, load_models
+from ..checkpoints.loading import find_models
 from ..diffusion.sampling import Listener, Step
 from ..editing import edit_face
 from ..files import check_destination, sha256
 from ..images import read_image, read_mask, resize, to_mask, to_signed, to_unit, write_png
-from ..presets import preset
 from ..provenance import picture_metadata
-from ..settings import EditSettings, FaceModels
+from ..settings import EditSettings
+from .options import add_models, add_settings, describe_models, models_of, settings_of
 
 
 def add_swap(commands: Any) -> None:
@@ -25,71 +23,50 @@ def add_swap(commands: Any) -> None:
     parser = commands.add_parser("swap", help="put one face on another picture")
     parser.add_argument("source", type=Path, help="square crop of an aligned face: who it will be")
     parser.add_argument("target", type=Path, help="square crop of an aligned face: what is edited")
-    parser.add_argument("--models", type=Path, required=True, help="folder of the model files")
+    add_models(parser)
     parser.add_argument("--mask", type=Path, help="grey picture, white where to edit the target")
-    parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
-    parser.add_argument("--seed", type=int, help="of the first candidate; the next has the next")
-    parser.add_argument("--candidates", type=int, help="edits, of which the closest is written")
-    parser.add_argument("--respacing", help="steps of the full schedule: 100, ddim25 or 10,10,10")
-    parser.add_argument("--skip", type=int, help="of those steps, noisiest first")
+    add_settings(parser)
     parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
     parser.set_defaults(run=swap)
 
 
 def swap(arguments: argparse.Namespace) -> None:
     """Edits the target and writes the candidate closest to the source."""
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     check_destination(arguments.out)
     source, target = read_image(arguments.source), read_image(arguments.target)
     mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)
-    models = _load(arguments.models)
+    models = models_of(arguments.models, arguments.precision, arguments.compile)
+    describe_models(models, arguments.models)
     size = models.diffusion.image_size
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
         result = edit_face(
             models,
-            _fit(source, size, arguments.source),
-            _fit(target, size, arguments.target),
+            _shown(source, size, arguments.source),
+            _shown(target, size, arguments.target),
             settings,
             mask=None if mask is None else resize(mask, size)[:, 0],
             on_step=advancing(bar),
         )
-    metadata = edit_metadata(arguments.preset, settings, arguments.models)
+    metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
     write_png(arguments.out, result.images[0, 0], metadata)
     print(f"wrote {arguments.out}: identity distance {result.distances[0, 0]:.4f}")
 
 
-def _settings(arguments: argparse.Namespace) -> EditSettings:
-    """The preset with what the user gave in its place."""
-    names = ("seed", "candidates", "respacing", "skip")
-    given = {name: getattr(arguments, name) for name in names}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return replace(preset(arguments.preset), **chosen)
+def _shown(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+    """The picture at the model's size; says so where that changes it."""
+    fitted, (height, width) = fit(picture, size, path), picture.shape[1:3]
+    if height != size:
+        print(f"{path}: {height}x{width} resized to {size}x{size}")
+    return fitted
 
 
-def _load(folder: Path) -> FaceModels:
-    """The folder's models, on the GPU if there is one; says what each of them is."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    models, files = load_models(folder), find_models(folder)
-    with gradients():
-        for kind, path in files.items():
-            network = _network(getattr(models, kind)).to(device)
-            count = sum(parameter.numel() for parameter in network.parameters())
-            print(f"{kind}: {path}, {type(network).__name__}, {count:,} parameters")
-    return models
-
-
-def _network(model: Any) -> nn.Module:
-    return getattr(model, "network", model)
-
-
-def _fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+def fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+    """The picture at the model's size, if it is a square."""
     height, width = picture.shape[1:3]
     if height != width:
         raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
-    if height == size:
-        return picture
-    print(f"{path}: {height}x{width} resized to {size}x{size}")
-    return to_unit(resize(to_signed(picture), size))
+    return picture if height == size else to_unit(resize(to_signed(picture), size))
 
 
 def advancing(bar: tqdm) -> Listener:
@@ -109,8 +86,11 @@ def settings_as_json(name: str, settings: EditSettings) -> dict[str, Any]:
     return {"preset": name, **numbers}
 
 
-def edit_metadata(name: str, settings: EditSettings, models: Path) -> dict[str, str]:
+def edit_metadata(
+    name: str, settings: EditSettings, models: Path, precision: str = "fp32"
+) -> dict[str, str]:
     """What an edited picture says of itself, `models` being the folder of the model files."""
     files = find_models(models).values()
     hashes = {path.relative_to(models).as_posix(): sha256(path) for path in files}
-    return picture_metadata(settings_as_json(name, settings), hashes)
+    told = {**settings_as_json(name, settings), "precision": precision}
+    return picture_metadata(told, hashes)

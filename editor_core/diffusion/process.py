@@ -6,15 +6,16 @@ DDPM is arXiv 2006.11239; Improved DDPM (cosine betas, learned range) is arXiv 2
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..models.unet import UNet
+from ..models.unet import UNet, recomputed
 from ..models.unet2d import UNet2D
 from .respacing import spaced_steps
 
@@ -232,7 +233,7 @@ class GaussianDiffusion:
 class UNetDenoiser:
     """A U-Net on a schedule; identity (B,D) and label (B,) are bound for a whole run."""
 
-    network: nn.Module
+    network: Callable[..., Tensor]
     diffusion: GaussianDiffusion
     identity: Tensor | None = None
     label: Tensor | None = None
@@ -265,13 +266,21 @@ class DiffusionModel:
         return next(self.network.parameters()).device
 
     def denoiser(
-        self, diffusion: GaussianDiffusion, identity: Tensor | None = None, clip: bool = False
+        self,
+        diffusion: GaussianDiffusion,
+        identity: Tensor | None = None,
+        clip: bool = False,
+        low_memory: bool = False,
     ) -> UNetDenoiser:
-        """The U-Net on a respaced schedule; identity (B,D) is bound in if the U-Net takes one."""
+        """The U-Net on a respaced schedule; identity (B,D) is bound in if the U-Net takes one.
+
+        With `low_memory` a backward pass computes the U-Net's blocks anew.
+        """
         takes = self.network.config.identity_channels is not None
         bound = identity if takes else None
+        network = partial(self.network, run=recomputed) if low_memory else self.network
         return UNetDenoiser(
-            self.network, diffusion, bound, clip=clip, fixed=self.fixed, predicts=self.predicts
+            network, diffusion, bound, clip=clip, fixed=self.fixed, predicts=self.predicts
         )
 
 

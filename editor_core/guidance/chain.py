@@ -21,6 +21,7 @@ from .terms import (
     IdentityTerm,
     LpipsTerm,
     ParsingTerm,
+    Perceptual,
     PixelTerm,
     Pull,
 )
@@ -123,7 +124,7 @@ class LpipsGuidance(Unbound):
     """Towards the target outside the mask, as LPIPS sees it."""
 
     name: ClassVar[str] = LpipsTerm.name
-    lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) in [-1,1] -> (B,)
+    lpips: Perceptual
 
     def bind(self, scene: Scene) -> LpipsTerm:
         """Asks for the targets' background."""

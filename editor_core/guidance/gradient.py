@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..autograd import gradients
 from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction
-from ..diffusion.sampling import Guided, batch_index
+from ..diffusion.sampling import Guided, GuidedDenoiser, batch_index
 from .terms import GuidanceTerm
 
 
@@ -35,9 +35,8 @@ class Guide:
             x_t = x_t.detach().requires_grad_()
             prediction = self.denoiser(x_t, batch_index(t, x_t))
             seen = self._seen(prediction.pred_x0, x_t, t)
-            losses = [(term, term.loss(seen)) for term in active]
-            total = torch.stack([term.scale * loss.sum() for term, loss in losses]).sum()
-            (slope,) = torch.autograd.grad(total, x_t)
+            losses, slope = _slope(active, seen.detach())
+            (slope,) = torch.autograd.grad(seen, x_t, slope)
         return Guided(_detached(prediction), -slope, _named(losses))
 
     def _reaches(self, term: GuidanceTerm, t: int) -> bool:
@@ -54,12 +53,46 @@ class Guide:
         return share * pred_x0 + (1 - share) * x_t
 
 
+@dataclass(frozen=True)
+class EveryNth:
+    """Guides one step in `every`, counted so that the last step is the first to go without."""
+
+    guide: GuidedDenoiser
+    every: int
+
+    def __call__(self, x_t: Tensor, t: int) -> Guided:
+        """Predict at index t, with the gradient where it is the step's turn."""
+        turn = (t + 1) % self.every == 0
+        return self.guide(x_t, t) if turn else Guided(self.predict(x_t, t))
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction:
+        """Predict at index t without a graph."""
+        return self.guide.predict(x_t, t)
+
+
+def _slope(
+    terms: Sequence[GuidanceTerm], seen: Tensor
+) -> tuple[list[tuple[GuidanceTerm, Tensor]], Tensor]:
+    """Every term's loss (B,), and the gradient of their weighted sum to what they see (B,3,H,W).
+
+    One term after the other, so that there is never more than one term's graph; a loss without one
+    is only measured.
+    """
+    losses, total, seen = [], torch.zeros_like(seen), seen.requires_grad_()
+    for term in terms:
+        loss = term.loss(seen)
+        if loss.requires_grad:
+            total += torch.autograd.grad(term.scale * loss.sum(), seen)[0]
+        losses.append((term, loss.detach()))
+    return losses, total
+
+
 def _named(losses: Sequence[tuple[GuidanceTerm, Tensor]]) -> dict[str, Tensor]:
     """Losses by their term's name; a second term of a kind is `name 2`."""
     values: dict[str, Tensor] = {}
     for term, loss in losses:
         count = sum(name.split()[0] == term.name for name in values)
-        values[f"{term.name} {count + 1}" if count else term.name] = loss.detach()
+        values[f"{term.name} {count + 1}" if count else term.name] = loss
     return values
 
 

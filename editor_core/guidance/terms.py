@@ -6,6 +6,7 @@ loss is unscaled: `scale` says how hard the term pulls, `window` when.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
@@ -37,6 +38,18 @@ class PercentWindow:
 
 
 ALWAYS = PercentWindow()
+
+
+class Perceptual(Protocol):
+    """LPIPS, in two halves, so that one of two pictures may be seen once and for all."""
+
+    def features(self, x: Tensor) -> Sequence[Tensor]:  # (B,3,H,W) in [-1, 1]
+        """What the pictures look like, layer by layer."""
+        ...
+
+    def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:  # -> (B,)
+        """How unlike pictures of these features look."""
+        ...
 
 
 class GuidanceTerm(Protocol):
@@ -132,14 +145,19 @@ class LpipsTerm(Pull):
     """LPIPS distance to the target outside the mask, as in Blended Diffusion (2111.14818)."""
 
     name: ClassVar[str] = "lpips"
-    lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) in [-1, 1] -> (B,)
+    lpips: Perceptual
     target: Tensor  # (B,3,H,W)
     mask: Tensor  # (B,1,H,W), 1 where the edit is free
 
     def loss(self, image: Tensor) -> Tensor:
         _require_rows(self.name, self.target, image)
-        kept = 1 - self.mask
-        return self.lpips(image * kept, self.target * kept)
+        seen = self.lpips.features(image * (1 - self.mask))
+        return self.lpips.between(seen, self._asked)
+
+    @cached_property
+    def _asked(self) -> Sequence[Tensor]:
+        with torch.no_grad():
+            return self.lpips.features(self.target * (1 - self.mask))
 
 
 @dataclass(frozen=True)

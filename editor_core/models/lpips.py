@@ -5,9 +5,9 @@ The `lpips` package does the work; the backbone's weights come from a file, neve
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Lpips(nn.Module):
 
     def __init__(self, net: Backbone, backbone: Mapping[str, Tensor], heads: bool = True) -> None:
         super().__init__()
-        self.network = _unloaded(net, heads)
+        self.network: Any = _unloaded(net, heads)
         names = self.network.state_dict()
         published = {**backbone, **_scaling(), **(_heads(net) if heads else {})}
         tensors = {name: published[_published_name(name)].float() for name in names}
@@ -40,7 +40,23 @@ class Lpips(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Pictures (B,3,H,W) in [-1,1], sides of at least 32 -> distances (B,), 0 where alike"""
-        return self.network(a, b).flatten()
+        return self.between(self.features(a), self.features(b))
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Pictures (B,3,H,W) in [-1,1] -> for each layer used (B,C,h,w), of unit length in C"""
+        from lpips import normalize_tensor
+
+        layers = self.network.net(self.network.scaling_layer(x))
+        return tuple(normalize_tensor(layer) for layer in layers)
+
+    def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """The distances (B,) of pictures whose features these are."""
+        squares = [(x - y).square() for x, y in zip(a, b, strict=True)]
+        if self.network.lpips:
+            weighed = [head(each) for head, each in zip(self.network.lins, squares, strict=True)]
+        else:
+            weighed = [each.sum(1, keepdim=True) for each in squares]
+        return torch.stack([each.mean((1, 2, 3)) for each in weighed]).sum(0)
 
 
 def backbone_of(names: Iterable[str]) -> Backbone:

@@ -5,19 +5,33 @@ time step. Parameter names are those of the published files, so they load with `
 """
 
 import math
-from typing import TypeVar
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
 
 from .unet_config import GROUPS, UNetConfig, config_from_state_dict, is_published
 
 __all__ = ["UNet", "UNetConfig", "config_from_state_dict", "embed_time", "is_published"]
 
 Layer = TypeVar("Layer", bound=nn.Module)
+Run = Callable[..., Any]  # (a block, its inputs) -> its output
 
 MAX_PERIOD = 10000  # slowest wave of the time embedding, in steps
+
+
+def straight(block: Callable[..., Any], *inputs: Any) -> Any:
+    """Run a block and keep what its backward pass needs."""
+    return block(*inputs)
+
+
+def recomputed(block: Callable[..., Any], *inputs: Any) -> Any:
+    """Run a block and keep its inputs alone: the backward pass runs it again (arXiv 1604.06174)."""
+    return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
 
 
 class UNet(nn.Module):
@@ -41,23 +55,28 @@ class UNet(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, t: Tensor, identity: Tensor | None = None, label: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        identity: Tensor | None = None,
+        label: Tensor | None = None,
+        run: Run = straight,
     ) -> Tensor:
         """(B,3,H,W) at model time steps t (B,), identity (B,D), label (B,) -> (B,out,H,W).
 
         H and W are multiples of 2^(levels - 1). Computes in the precision of its weights and
-        answers in that of x.
+        answers in that of x. `run` runs each block: `recomputed` saves memory for time.
         """
         self._check_conditions(identity, label)
         dtype = next(self.parameters()).dtype
         embedding = self._embed(t, identity, label, dtype)
         h, skips = x.to(dtype), []
         for block in self.input_blocks:
-            h = block(h, embedding)
+            h = run(block, h, embedding)
             skips.append(h)
-        h = self.middle_block(h, embedding)
+        h = run(self.middle_block, h, embedding)
         for block in self.output_blocks:
-            h = block(torch.cat([h, skips.pop()], dim=1), embedding)
+            h = run(partial(_joined, block), h, skips.pop(), embedding)
         return self.out(h).to(x.dtype)
 
     def _embed(
@@ -81,6 +100,10 @@ class UNet(nn.Module):
                 expected = f"no {name}" if size is None else f"{name} (of {size})"
                 got = "none" if given is None else f"one of shape {tuple(given.shape)}"
                 raise ValueError(f"this U-Net takes {expected}, got {got}: pass what it takes")
+
+
+def _joined(block: nn.Module, h: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
+    return block(torch.cat([h, skip], dim=1), embedding)
 
 
 def embed_time(t: Tensor, channels: int, shift: float = 0) -> Tensor:
@@ -147,19 +170,25 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)"""
-        pixels = x.flatten(2)
-        q, k, v = self._split(self.qkv(self.norm(pixels)))
-        attended = scaled_dot_product_attention(q, k, v).transpose(2, 3)
-        return (pixels + self.proj_out(attended.reshape_as(pixels))).view_as(x)
+        pixels = self.norm(x).flatten(2).mT  # (B,N,C)
+        q, k, v = self._split(_at_each(self.qkv, pixels))
+        attended = scaled_dot_product_attention(q, k, v)
+        merged = attended.transpose(1, 2).flatten(2)
+        return x + _at_each(self.proj_out, merged).mT.unflatten(2, x.shape[2:])
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, ...]:
-        """(B,3C,N) -> queries, keys, values (B,heads,N,C/heads).
+        """(B,N,3C) -> queries, keys, values (B,heads,N,C/heads), each pixel's numbers together.
 
         The legacy order of channels is (head, qkv, width), the new one (qkv, head, width).
         """
         order = (self.heads, 3) if self.order == "legacy" else (3, self.heads)
-        parts = qkv.unflatten(1, (*order, -1)).unbind(2 if self.order == "legacy" else 1)
-        return tuple(part.transpose(2, 3) for part in parts)
+        parts = qkv.unflatten(2, (*order, -1)).unbind(3 if self.order == "legacy" else 2)
+        return tuple(part.transpose(1, 2) for part in parts)
+
+
+def _at_each(convolution: nn.Conv1d, pixels: Tensor) -> Tensor:
+    """A convolution of size 1 in the order (B,N,C), which attention's fast kernels ask for."""
+    return linear(pixels, convolution.weight[:, :, 0], convolution.bias)
 
 
 class Downsample(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from .unet import Upsample, embed_time
+from .unet import Run, Upsample, embed_time, straight
 from .unet2d_config import UNet2DConfig, config_from_state_dict, is_published, renamed
 
 __all__ = ["UNet2D", "UNet2DConfig", "config_from_state_dict", "is_published", "renamed"]
@@ -19,7 +19,7 @@ class UNet2D(nn.Module):
     def __init__(self, config: UNet2DConfig) -> None:
         super().__init__()
         self.config = config
-        first, last = config.block_out_channels[0], config.block_out_channels[-1]
+        first, last = config.model_channels, config.block_out_channels[-1]
         self.conv_in = _conv3x3(config.in_channels, first)
         self.time_embedding = TimeEmbedding(config)
         self.down_blocks, skips = _down_path(config)
@@ -29,12 +29,17 @@ class UNet2D(nn.Module):
         self.conv_out = _conv3x3(first, config.out_channels)
 
     def forward(
-        self, x: Tensor, t: Tensor, identity: Tensor | None = None, label: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        identity: Tensor | None = None,
+        label: Tensor | None = None,
+        run: Run = straight,
     ) -> Tensor:
         """(B,3,H,W) at model time steps t (B,) -> (B,out,H,W); there must be no condition.
 
         H and W are multiples of 2^(levels - 1). Computes in the precision of its weights and
-        answers in that of x.
+        answers in that of x. `run` runs each block: `recomputed` saves memory for time.
         """
         if identity is not None or label is not None:
             raise ValueError("this U-Net takes no identity and no label: pass none")
@@ -42,11 +47,12 @@ class UNet2D(nn.Module):
         h = self.conv_in((2 * x - 1 if self.config.center_input_sample else x).to(embedding.dtype))
         skips = [h]
         for block in self.down_blocks:
-            h, outputs = block(h, embedding)
+            h, outputs = run(block, h, embedding)
             skips += outputs
-        h = self.mid_block(h, embedding)
+        h = run(self.mid_block, h, embedding)
         for block in self.up_blocks:
-            h = block(h, skips, embedding)
+            joined = [skips.pop() for _ in range(self.config.layers_per_block + 1)]
+            h = run(block, h, joined, embedding)
         return self.conv_out(nn.functional.silu(self.conv_norm_out(h))).to(x.dtype)
 
 
@@ -55,7 +61,7 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, config: UNet2DConfig) -> None:
         super().__init__()
-        self.channels = config.block_out_channels[0]
+        self.channels = config.model_channels
         self.shift, self.cosines_first = config.freq_shift, config.flip_sin_to_cos
         self.linear_1 = nn.Linear(self.channels, config.embedding_channels)
         self.linear_2 = nn.Linear(config.embedding_channels, config.embedding_channels)
@@ -177,9 +183,9 @@ class UpBlock(nn.Module):
         self.upsamplers = nn.ModuleList([Upsample(width)] if level else [])
 
     def forward(self, h: Tensor, skips: list[Tensor], embedding: Tensor) -> Tensor:
-        """(B,C,H,W), (B,E) -> (B,C',2H,2W); takes the encoder's outputs off the end of `skips`."""
-        for resnet, attend in zip(self.resnets, self.attentions, strict=True):
-            h = attend(resnet(torch.cat([h, skips.pop()], dim=1), embedding))
+        """(B,C,H,W), the encoder's outputs that it joins, (B,E) -> (B,C',2H,2W)"""
+        for resnet, attend, skip in zip(self.resnets, self.attentions, skips, strict=True):
+            h = attend(resnet(torch.cat([h, skip], dim=1), embedding))
         for upsample in self.upsamplers:
             h = upsample(h)
         return h

@@ -63,8 +63,12 @@ class UNet2DConfig:
         return len(self.block_out_channels)
 
     @property
+    def model_channels(self) -> int:
+        return self.block_out_channels[0]
+
+    @property
     def embedding_channels(self) -> int:
-        return 4 * self.block_out_channels[0]
+        return 4 * self.model_channels
 
     def heads(self, channels: int) -> int:
         """Number of attention heads at a width."""
