@@ -33,9 +33,24 @@ def to_signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,
     return (image.movedim(-1, 1) * 2 - 1).contiguous()
 
 
+def rgb(photo: Tensor) -> Tensor:  # (B,H,W,3 or 4) -> (B,H,W,3)
+    """The colours of a picture that may have alpha."""
+    if photo.ndim != 4 or photo.shape[-1] not in (3, 4):
+        raise ValueError(
+            f"photo has shape {tuple(photo.shape)}, expected (batch, height, width, 3 or 4): "
+            "give an RGB or RGBA picture"
+        )
+    return photo[..., :3]
+
+
 def to_unit(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W,3)
     """The editor's pictures in [-1, 1] as the user sees them, clamped to [0, 1]."""
     return ((x + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()
+
+
+def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W) -> (B,H,W,3)
+    """Pictures in [0, 1] moved by a change of pictures in [-1, 1]; exactly themselves by none."""
+    return (image + change.movedim(1, -1) / 2).clamp(0, 1)
 
 
 def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
@@ -86,6 +101,19 @@ def resize_nearest(x: Tensor, size: Size) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
 
 def _pair(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
+    """Gaussian blur; beyond its edges the picture goes on as at the edge."""
+    radius = int(3 * sigma + 0.5)
+    if radius == 0:
+        return x
+    offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.softmax(-(offsets**2) / (2 * sigma**2), 0).view(1, 1, 1, -1)
+    planes = x.flatten(0, 1)[:, None]
+    planes = F.conv2d(F.pad(planes, (radius, radius, 0, 0), mode="replicate"), kernel)
+    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), mode="replicate"), kernel.mT)
+    return planes[:, 0].unflatten(0, x.shape[:2])
 
 
 def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
