@@ -141,6 +141,7 @@ class EditSettings:
     feather: float = 0.0  # pixels (sigma) by which its edge is blurred
     keep_background: bool = True  # else the final mask is the face of the edit itself
     clip_denoised: bool = False  # hold pred_x0 in [-1, 1]
+    template: str = "ffhq"  # what the model's pictures were aligned to, for faces cut out of photos
     behaviour: Behaviour = Behaviour()
 
     def __post_init__(self) -> None:

@@ -2,10 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, guidance, guided_sampler, host, loaders, report
+from . import analysis, guidance, guided_sampler, host, loaders, photos, report
 
 NODES: list[type[io.ComfyNode]] = [
     *loaders.NODES,
+    *photos.NODES,
     *analysis.NODES,
     *guidance.NODES,
     *guided_sampler.NODES,

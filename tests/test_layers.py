@@ -25,11 +25,12 @@ ROOMS = (
     ("reference",),
     ("presets",),
     ("editing",),
+    ("photos",),
     ("demo",),
     ("commands",),
     ("__main__",),
 )
-HEAVY = ("kornia", "lpips", "matplotlib", "torchvision")
+HEAVY = ("cv2", "kornia", "lpips", "matplotlib", "torchvision")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

@@ -156,7 +156,7 @@ def test_templates_are_listed_with_their_thumbnails(server):
 
 def test_every_node_has_its_help_page(server):
     nodes = [name for name in server.get("/object_info") if name.startswith("FaceEdit_")]
-    assert len(nodes) == 26
+    assert len(nodes) == 33
     for name in nodes:
         path = f"/extensions/guided-face-edit/docs/{name}.md"
         assert server.file_at(path).startswith(b"# ")

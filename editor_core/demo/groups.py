@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..face.aligning import Box
+from ..face.finding import box_around
 from ..face.records import Faces, Size, make_faces
 from ..face.resampling import invert, sample_points, shifted, transform
 from .canvas import Canvas
@@ -17,7 +18,6 @@ from .portraits import both_eyes_visible, draw, draw_background, draw_person
 
 TURN = 0.35  # radians that a person may lean
 REACH = 1.3  # of a portrait's half side: hair and shoulders lie within
-FACE_REACH = 1.7  # of the face's box, from the middle of its points
 SWAY = 0.12  # of a portrait's half side that people move within a clip
 
 
@@ -56,17 +56,9 @@ def photograph(groups: list[Group], size: Size) -> GroupPhotos:
     drawn = [draw_group(group, size) for group in groups]
     points = torch.cat([group.points for group in groups])
     frame = [k for k, group in enumerate(groups) for _ in range(len(group))]
-    faces = make_faces(frame, boxes_of(points), points, size, len(groups))
+    faces = make_faces(frame, box_around(points), points, size, len(groups))
     image, labels = (torch.stack(each) for each in zip(*drawn, strict=True))
     return GroupPhotos(image, labels, faces)
-
-
-def boxes_of(points: torch.Tensor) -> torch.Tensor:  # (n,5,2) -> (n,4)
-    """The upright box of a face around its five points, from brows to chin."""
-    low, high = points.amin(1), points.amax(1)
-    half = (high - low).amax(1, keepdim=True) * FACE_REACH / 2
-    middle = (low + high) / 2
-    return torch.cat([middle - half, middle + half], 1)
 
 
 def draw_group(group: Group, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,6 +104,16 @@ def bounds(place: torch.Tensor, size: Size) -> Box:  # (2,3)
 def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupPhotos:
     """People whom no training has seen, side by side; in further frames they move."""
     return photograph(random_groups(seed, people, frames, size), size)
+
+
+def draw_reference(seed: int, people: int, known: int) -> torch.Tensor:  # -> (1,64,64,3)
+    """Another picture of the `known`-th of these people, as they are seen elsewhere."""
+    generator = torch.Generator().manual_seed(UNSEEN + seed)
+    identity = random_group(people, (1, people), generator).identity.rows([known % people])
+    while True:
+        portrait = draw(identity, Scene.random(1, generator))
+        if both_eyes_visible(portrait.labels).all():
+            return portrait.image
 
 
 def random_groups(seed: int, people: int, frames: int, size: Size) -> list[Group]:

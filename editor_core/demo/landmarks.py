@@ -10,7 +10,7 @@ from .people import Identity, Scene
 
 
 def five_points(identity: Identity, scene: Scene) -> torch.Tensor:  # -> (B,5,2)
-    """Eyes, nose and mouth corners, x and y from -1 to 1 over a portrait, in the order of POINTS."""
+    """Eyes, nose and mouth corners in the order of POINTS, -1 to 1 over a portrait."""
     u, v = unposed_points(identity, scene)
     x, y = posed(u, v, scene)
     return in_picture(x, y, identity, scene)

@@ -129,9 +129,8 @@ def _require_boxes(boxes: EyeBoxes, image: Tensor) -> None:
 
 
 def _crop(grey: Tensor, boxes: Tensor) -> Tensor:  # (B,1,H,W), (B,4) -> (B,1,96,160)
-    return torch.cat(
-        [
-            resize(row[None, :, y0:y1, x0:x1], CROP_SIZE, antialias=False)
-            for row, (x0, y0, x1, y1) in zip(grey, boxes.tolist(), strict=True)
-        ]
-    )
+    eyes = [
+        resize(row[None, :, y0:y1, x0:x1], CROP_SIZE, antialias=False)
+        for row, (x0, y0, x1, y1) in zip(grey, boxes.tolist(), strict=True)
+    ]
+    return torch.cat(eyes) if eyes else grey.new_zeros(0, 1, *CROP_SIZE)

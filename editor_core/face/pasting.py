@@ -6,7 +6,7 @@ unchanged crop changes nothing, and a changed one brings no blur where it did no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -28,7 +28,7 @@ PASTINGS = ("feather", "multi-band")
 class Pasting:
     """How crops are blended in."""
 
-    feather: float = 4.0  # pixels of the photo (sigma) over which the mask fades, inwards
+    feather: float = 4.0  # pixels of the photo (sigma) over which the mask fades inwards; 0: hard
     blending: str = "feather"  # one of PASTINGS: coarse bands of the picture fade more widely
     match_colours: bool = False  # mean and deviation of the edit's colours, as the photo's were
 
@@ -96,7 +96,8 @@ def _paste(
     photo = to_signed(rgb(photos[here]).float(), "photo").to(edited)
     change = seen(edited - original)
     change = change - seen(changed(edited - original)) * (photo - seen(original))
-    change, weight = blended(change, seen(mask), pasting)
+    feather = pasting.feather and max(pasting.feather, size_of_a_pixel(to_crop))
+    change, weight = blended(change, seen(mask), replace(pasting, feather=feather))
     free = (1 - canvas.mask[here])[:, None].to(weight)
     _add(canvas, here, free * change, free * weight)
 
@@ -119,12 +120,18 @@ def blended(change: Tensor, mask: Tensor, pasting: Pasting) -> tuple[Tensor, Ten
     coarser = [change, *(blur(change, sigma) for sigma in sigmas[1:]), torch.zeros_like(change)]
     bands = [fine - coarse for fine, coarse in pairwise(coarser)]
     weights = [mask * fade(mask, sigma) for sigma in sigmas]
-    return sum(band * each for band, each in zip(bands, weights, strict=True)), weights[0]
+    weighed = [band * each for band, each in zip(bands, weights, strict=True)]
+    return torch.stack(weighed).sum(0), weights[0]
 
 
 def fade(mask: Tensor, sigma: float) -> Tensor:  # (1,1,h,w) -> (1,1,h,w)
     """Grows from 0 at the edge of the mask to 1 within it, about two sigma further in."""
     return (2 * blur((mask > 0).to(mask), sigma) - 1).clamp(0, 1)
+
+
+def size_of_a_pixel(to_crop: Tensor) -> float:  # (1,2,3)
+    """How many of the photo's pixels a pixel of the crop is wide: no edge is finer than that."""
+    return 1 / to_crop[0, :, :2].det().sqrt().item()
 
 
 def changed(difference: Tensor) -> Tensor:  # (1,3,S,S) -> (1,1,S,S) in [0,1]

@@ -1,0 +1,119 @@
+"""Which of the faces: by order and number, by likeness to somebody, by a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .aligning import align_faces, crop_faces
+from .finding import require_masks
+from .identity import IdentityEncoder, embed_identity, identity_distance
+from .records import Faces
+from .templates import Template
+
+SAME_PERSON = 0.6  # identity distance up to which two faces are taken for one person's
+
+ORDERS: dict[str, Callable[[Faces], Tensor]] = {
+    "left to right": lambda faces: faces.centre[:, 0],
+    "top to bottom": lambda faces: faces.centre[:, 1],
+    "largest first": lambda faces: -faces.area,
+    "smallest first": lambda faces: faces.area,
+    "surest first": lambda faces: -faces.score,
+}
+"""What faces are ordered by; lower comes first."""
+
+
+def choose_by_number(faces: Faces, order: str, numbers: Sequence[int] | None) -> Faces:
+    """The faces in those places of an order, from 0 in every frame; None for all of them.
+
+    Tracked people have one place in all frames, by the mean of what they are ordered by.
+    """
+    if order not in ORDERS:
+        raise ValueError(f'order is "{order}", expected one of: {", ".join(ORDERS)}')
+    place = places(faces, ORDERS[order](faces))
+    wanted = (
+        torch.ones_like(place).bool()
+        if numbers is None
+        else torch.isin(place, torch.tensor(list(numbers)))
+    )
+    return faces.rows(wanted.nonzero().flatten())
+
+
+def places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
+    """Every face's place by `key`, in its frame, or among all the people where they are known."""
+    if faces.person is None:
+        groups, key = faces.frame, key
+    else:
+        groups, key = torch.zeros_like(faces.frame), _mean_of_each(faces.person, key)
+    place = torch.zeros_like(faces.frame)
+    for group in groups.unique().tolist():
+        rows = (groups == group).nonzero().flatten()
+        place[rows] = _ranks(key[rows], rows if faces.person is None else faces.person[rows])
+    return place
+
+
+def _mean_of_each(person: Tensor, key: Tensor) -> Tensor:
+    return torch.stack([key[person == each].mean() for each in person]) if len(key) else key
+
+
+def _ranks(key: Tensor, who: Tensor) -> Tensor:
+    """Places from 0, one for each of `who`; equal keys go by number."""
+    people = sorted(set(zip(key.tolist(), who.tolist(), strict=True)))
+    rank = {number: place for place, (_, number) in enumerate(people)}
+    return torch.tensor([rank[number] for number in who.tolist()])
+
+
+def numbers_in(text: str) -> list[int] | None:
+    """`"0, 2"` -> [0, 2]; nothing -> None, for all."""
+    words = text.replace(",", " ").split()
+    if not all(word.isdecimal() for word in words):
+        raise ValueError(f'faces are "{text}", expected numbers from 0 on, as 0, 2: correct them')
+    return [int(word) for word in words] or None
+
+
+def embed_faces(
+    encoder: IdentityEncoder, photos: Tensor, faces: Faces, template: Template
+) -> Faces:
+    """The faces with their identities, seen in crops of the encoder's own template and size."""
+    crops = crop_faces(photos, align_faces(faces, template, encoder.size)).image
+    parameter = next(encoder.network.parameters())
+    rows = [embed_identity(encoder, crop[None].to(parameter)).float().cpu() for crop in crops]
+    return replace(faces, embedding=torch.cat(rows) if rows else torch.zeros(0, 1))
+
+
+def choose_by_likeness(faces: Faces, reference: Tensor, most: float = SAME_PERSON) -> Faces:
+    """In every frame the face most like one of the people `reference` (m,E), one for each.
+
+    A face further than `most` (identity distance) from a person is not theirs.
+    """
+    if faces.embedding is None:
+        raise ValueError("the faces have no embeddings, expected some to compare: embed them first")
+    distance = identity_distance(faces.embedding[:, None], reference[None])  # (n,m)
+    chosen = {
+        rows[int(column.argmin())]
+        for rows in _by_frame(faces)
+        for column in distance[rows].T
+        if column.min() <= most
+    }
+    return faces.rows(sorted(chosen))
+
+
+def _by_frame(faces: Faces) -> list[list[int]]:
+    """The rows of every frame that has faces."""
+    return [
+        (faces.frame == frame).nonzero().flatten().tolist()
+        for frame in faces.frame.unique().tolist()
+    ]
+
+
+def choose_by_mask(faces: Faces, masks: Tensor) -> Faces:  # (1 or frames,H,W)
+    """The faces the middle of whose box is white."""
+    require_masks(masks, faces.size, faces.frames)
+    rows = masks.expand(faces.frames, -1, -1)
+    x, y = faces.centre.long().unbind(1)
+    height, width = faces.size
+    white = rows[faces.frame, y.clamp(0, height - 1), x.clamp(0, width - 1)] > 0.5
+    return faces.rows(white.nonzero().flatten())
