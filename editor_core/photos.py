@@ -34,6 +34,11 @@ class PhotoEdit:
     faces: Faces  # as they were aligned
     edit: EditResult | None  # of the crops, face by face; None where there was no face
 
+    @property
+    def distances(self) -> list[float]:
+        """The identity distance of every pasted face to its source."""
+        return [] if self.edit is None else self.edit.distances[:, 0].tolist()
+
 
 def edit_photos(
     models: FaceModels,
@@ -94,9 +99,10 @@ def edit_crops(
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
     crops = crop_faces(photos, faces).image
     result = edit(to_unit(crops), cropped(mask, faces), people)
-    best = result.images[:, 0]
-    pasted = paste_faces(photos, faces, to_signed(best.float()), result.mask[:, 0], pasting)
-    restless = flicker(faces, crops, to_signed(best.float()).cpu())
+    edited = to_signed(result.images[:, 0].float()).to(crops)
+    where = (result.mask[:, 0] > 0).to(crops)  # the edit is composed by the mask's greys already
+    pasted = paste_faces(photos, faces, edited, where, pasting)
+    restless = flicker(faces, crops, edited)
     if len(restless):
         result.metrics.record("flicker", 0, restless)
     return PhotoEdit(pasted.image, pasted.mask, faces, result)

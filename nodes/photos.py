@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -271,7 +272,9 @@ def embedded(
     if identity_model is None or image is None:
         raise ValueError("to compare faces give their image and an identity_model")
     with host.on_device(identity_model):
-        return embed_faces(identity_model.model, image.float(), faces, template_named(template))
+        encoder = identity_model.model
+        seen = align_faces(faces, template_named(template), encoder.size)
+        return replace(faces, embedding=embed_faces(encoder, image.float().cpu(), seen).embedding)
 
 
 class SelectFaces(io.ComfyNode):

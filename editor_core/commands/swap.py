@@ -6,56 +6,63 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from ..autograd import gradients
 from ..checkpoints.loading import find_models, load_models
 from ..diffusion.sampling import Listener, Step
-from ..editing import edit_face
+from ..face.pasting import Pasting
 from ..files import check_destination, sha256
-from ..images import read_image, read_mask, resize, to_mask, to_signed, to_unit, write_png
+from ..images import read_mask, read_photo, to_mask, write_png
+from ..photos import edit_photos
 from ..presets import preset
 from ..provenance import picture_metadata
 from ..settings import EditSettings, FaceModels
+from .faces import add_choice, pictured
 
 
 def add_swap(commands: Any) -> None:
     """The command's arguments."""
     parser = commands.add_parser("swap", help="put one face on another picture")
-    parser.add_argument("source", type=Path, help="square crop of an aligned face: who it will be")
-    parser.add_argument("target", type=Path, help="square crop of an aligned face: what is edited")
+    parser.add_argument("source", type=Path, help="a picture of who it will be")
+    parser.add_argument("target", type=Path, help="the photo that is edited")
     parser.add_argument("--models", type=Path, required=True, help="folder of the model files")
+    add_choice(parser)
     parser.add_argument("--mask", type=Path, help="grey picture, white where to edit the target")
     parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
     parser.add_argument("--seed", type=int, help="of the first candidate; the next has the next")
     parser.add_argument("--candidates", type=int, help="edits, of which the closest is written")
     parser.add_argument("--respacing", help="steps of the full schedule: 100, ddim25 or 10,10,10")
     parser.add_argument("--skip", type=int, help="of those steps, noisiest first")
+    parser.add_argument("--feather", type=float, default=0.0, help="pixels of the pasted edge")
     parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
     parser.set_defaults(run=swap)
 
 
 def swap(arguments: argparse.Namespace) -> None:
-    """Edits the target and writes the candidate closest to the source."""
-    settings = _settings(arguments)
+    """Edits the target's faces and writes it with the candidates closest to the source."""
+    settings, pasting = _settings(arguments), Pasting(feather=arguments.feather)
     check_destination(arguments.out)
-    source, target = read_image(arguments.source), read_image(arguments.target)
-    mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)
+    source, target = read_photo(arguments.source), read_photo(arguments.target)
+    mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)[:, 0]
     models = _load(arguments.models)
-    size = models.diffusion.image_size
+    source, faces = pictured(arguments, models, settings.template, source, target)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
-        result = edit_face(
+        result = edit_photos(
             models,
-            _fit(source, size, arguments.source),
-            _fit(target, size, arguments.target),
+            source,
+            target,
+            faces,
             settings,
-            mask=None if mask is None else resize(mask, size)[:, 0],
+            mask=mask,
+            pasting=pasting,
             on_step=advancing(bar),
         )
     metadata = edit_metadata(arguments.preset, settings, arguments.models)
-    write_png(arguments.out, result.images[0, 0], metadata)
-    print(f"wrote {arguments.out}: identity distance {result.distances[0, 0]:.4f}")
+    write_png(arguments.out, result.image[0], metadata)
+    distances = ", ".join(f"{each:.4f}" for each in result.distances)
+    print(f"wrote {arguments.out}: identity distance {distances}")
 
 
 def _settings(arguments: argparse.Namespace) -> EditSettings:
@@ -71,25 +78,15 @@ def _load(folder: Path) -> FaceModels:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     models, files = load_models(folder), find_models(folder)
     with gradients():
-        for kind, path in files.items():
+        for kind in (kind for kind in vars(models) if kind in files):
             network = _network(getattr(models, kind)).to(device)
             count = sum(parameter.numel() for parameter in network.parameters())
-            print(f"{kind}: {path}, {type(network).__name__}, {count:,} parameters")
+            print(f"{kind}: {files[kind]}, {type(network).__name__}, {count:,} parameters")
     return models
 
 
 def _network(model: Any) -> nn.Module:
     return getattr(model, "network", model)
-
-
-def _fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
-    height, width = picture.shape[1:3]
-    if height != width:
-        raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
-    if height == size:
-        return picture
-    print(f"{path}: {height}x{width} resized to {size}x{size}")
-    return to_unit(resize(to_signed(picture), size))
 
 
 def advancing(bar: tqdm) -> Listener:

@@ -8,11 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .aligning import align_faces, crop_faces
+from .aligning import crop_faces
 from .finding import require_masks
 from .identity import IdentityEncoder, embed_identity, identity_distance
 from .records import Faces
-from .templates import Template
 
 SAME_PERSON = 0.6  # identity distance up to which two faces are taken for one person's
 
@@ -74,13 +73,11 @@ def numbers_in(text: str) -> list[int] | None:
     return [int(word) for word in words] or None
 
 
-def embed_faces(
-    encoder: IdentityEncoder, photos: Tensor, faces: Faces, template: Template
-) -> Faces:
-    """The faces with their identities, seen in crops of the encoder's own template and size."""
-    crops = crop_faces(photos, align_faces(faces, template, encoder.size)).image
-    parameter = next(encoder.network.parameters())
-    rows = [embed_identity(encoder, crop[None].to(parameter)).float().cpu() for crop in crops]
+def embed_faces(encoder: IdentityEncoder, photos: Tensor, faces: Faces) -> Faces:
+    """The aligned faces with their identities."""
+    like = next(encoder.network.parameters())
+    crops = crop_faces(photos, faces).image.to(like)
+    rows = [embed_identity(encoder, crop[None]).float().cpu() for crop in crops]
     return replace(faces, embedding=torch.cat(rows) if rows else torch.zeros(0, 1))
 
 
