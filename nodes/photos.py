@@ -513,12 +513,10 @@ class DrawDemoPhoto(io.ComfyNode):
                 io.Int.Input(
                     "height", default=432, min=128, max=4096, step=8, tooltip="Pixels of the photo."
                 ),
-                io.Int.Input(
+                io.String.Input(
                     "known",
-                    default=0,
-                    min=0,
-                    max=7,
-                    tooltip="Whose portrait comes along as reference, from 0 at the left.",
+                    default="0",
+                    tooltip="Whose portraits come along, from 0 at the left, as 0, 2; empty: everybody's.",
                 ),
             ],
             outputs=[
@@ -527,21 +525,21 @@ class DrawDemoPhoto(io.ComfyNode):
                     display_name="faces", tooltip="As a perfect detector would find them."
                 ),
                 io.Image.Output(
-                    display_name="reference",
-                    tooltip="Another picture of one of them, 64 pixels, for the bundled models.",
+                    display_name="references",
+                    tooltip="Other pictures of those, 64 pixels, for the bundled models.",
                 ),
             ],
         )
 
     @classmethod
     def execute(
-        cls, seed: int, people: int, frames: int, width: int, height: int, known: int
+        cls, seed: int, people: int, frames: int, width: int, height: int, known: str
     ) -> io.NodeOutput:
-        from ..editor_core.demo.groups import draw_group_photos, draw_reference
+        from ..editor_core.demo.groups import draw_group_photos, draw_references
 
         photos = draw_group_photos(seed, people, frames, (height, width))
-        reference = draw_reference(seed, people, known)
-        return io.NodeOutput(photos.image, photos.faces, reference)
+        references = draw_references(seed, people, numbers_in(known) or range(people))
+        return io.NodeOutput(photos.image, photos.faces, references)
 
 
 NODES = [

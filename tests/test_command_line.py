@@ -14,7 +14,7 @@ from PIL import Image
 from guided_face_edit.editor_core import presets
 from guided_face_edit.editor_core.__main__ import main
 from guided_face_edit.editor_core.checkpoints.saving import save_model
-from guided_face_edit.editor_core.demo.groups import draw_group_photos, draw_reference
+from guided_face_edit.editor_core.demo.groups import draw_group_photos, draw_references
 from guided_face_edit.editor_core.demo.models import WEIGHTS
 from guided_face_edit.editor_core.files import sha256
 from guided_face_edit.editor_core.images import read_image, write_png
@@ -145,8 +145,8 @@ def test_swap_edits_the_faces_of_those_numbers(folder, group, face, left, right)
 
 
 def test_swap_edits_the_face_of_the_reference(folder, group):
-    write_png("reference.png", draw_reference(0, 3, 2))
-    write_png("source.png", draw_reference(1, 1, 0))
+    write_png("reference.png", draw_references(0, 3, [2]))
+    write_png("source.png", draw_references(1, 1, [0]))
     few = ("--preset", "demo", "--respacing", "3", "--skip", "1", "--candidates", "1")
     which = ("--at", "\n".join(group), "--reference", "reference.png", "--face", "all")
     assert main(["swap", "source.png", "target.png", "--models", str(WEIGHTS), *few, *which]) == 0

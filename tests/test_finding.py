@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.demo.groups import draw_reference
+from guided_face_edit.editor_core.demo.groups import draw_references
 from guided_face_edit.editor_core.demo.models import load_demo_models
 from guided_face_edit.editor_core.face.aligning import align_faces, quads
 from guided_face_edit.editor_core.face.choosing import (
@@ -154,7 +154,7 @@ def test_the_person_of_a_reference_is_found_among_five(seed):
     encoder = load_demo_models().identity
     faces = embed_faces(encoder, photos.image, aligned(photos))
     for known in (0, 2, 4):
-        portrait = to_signed(draw_reference(seed, 5, known))
+        portrait = to_signed(draw_references(seed, 5, [known]))
         chosen = choose_by_likeness(faces, embed_identity(encoder, portrait), most=2.0)
         assert torch.equal(chosen.box, photos.faces.box[[known]])
 
@@ -163,7 +163,7 @@ def test_nobody_is_chosen_who_is_not_alike_enough():
     photos = group_photo()
     encoder = load_demo_models().identity
     faces = embed_faces(encoder, photos.image, aligned(photos))
-    reference = embed_identity(encoder, to_signed(draw_reference(0, 5, 1)))
+    reference = embed_identity(encoder, to_signed(draw_references(0, 5, [1])))
     assert len(choose_by_likeness(faces, reference, most=0.01)) == 0
     with pytest.raises(ValueError, match="the faces have no embeddings, expected some to compare"):
         choose_by_likeness(photos.faces, reference)

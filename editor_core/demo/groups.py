@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +15,7 @@ from .canvas import Canvas
 from .landmarks import five_points
 from .pairs import UNSEEN
 from .people import Identity, InnerFace, Scene
-from .portraits import both_eyes_visible, draw, draw_background, draw_person
+from .portraits import Portrait, both_eyes_visible, draw, draw_background, draw_person
 
 TURN = 0.35  # radians that a person may lean
 REACH = 1.3  # of a portrait's half side: hair and shoulders lie within
@@ -106,14 +107,16 @@ def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupP
     return photograph(random_groups(seed, people, frames, size), size)
 
 
-def draw_reference(seed: int, people: int, known: int) -> torch.Tensor:  # -> (1,64,64,3)
-    """Another picture of the `known`-th of these people, as they are seen elsewhere."""
+def draw_references(
+    seed: int, people: int, known: Sequence[int]
+) -> torch.Tensor:  # -> (len(known),64,64,3)
+    """Other pictures of some of these people, each aligned and alone."""
+    if not known or not set(known) <= set(range(people)):
+        raise ValueError(f"known are {list(known)}, expected some of 0 to {people - 1}")
     generator = torch.Generator().manual_seed(UNSEEN + seed)
-    identity = random_group(people, (1, people), generator).identity.rows([known % people])
-    while True:
-        portrait = draw(identity, Scene.random(1, generator))
-        if both_eyes_visible(portrait.labels).all():
-            return portrait.image
+    identity = random_group(people, (1, people), generator).identity
+    portraits = [random_scene(identity.rows([k]), generator)[1].image for k in range(people)]
+    return torch.cat([portraits[k] for k in known])
 
 
 def random_groups(seed: int, people: int, frames: int, size: Size) -> list[Group]:
@@ -138,11 +141,18 @@ def random_group(people: int, size: Size, generator: torch.Generator) -> Group:
 
 
 def random_person(generator: torch.Generator) -> tuple[Identity, Scene]:
-    """Somebody whose fringe hides no eye."""
+    """Somebody, in a scene."""
+    identity = Identity.random(1, generator)
+    return identity, random_scene(identity, generator)[0]
+
+
+def random_scene(identity: Identity, generator: torch.Generator) -> tuple[Scene, Portrait]:
+    """A scene in which both eyes of one person are seen, and the portrait."""
     while True:
-        identity, scene = Identity.random(1, generator), Scene.random(1, generator)
-        if both_eyes_visible(draw(identity, scene).labels).all():
-            return identity, scene
+        scene = Scene.random(1, generator)
+        portrait = draw(identity, scene)
+        if both_eyes_visible(portrait.labels).all():
+            return scene, portrait
 
 
 def placement(half: torch.Tensor, angle: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
