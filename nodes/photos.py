@@ -516,7 +516,7 @@ class DrawDemoPhoto(io.ComfyNode):
                 io.String.Input(
                     "known",
                     default="0",
-                    tooltip="Whose portraits come along, from 0 at the left, as 0, 2; empty: everybody's.",
+                    tooltip="Whose portraits come along, from 0 at the left, as 0, 2. Empty: all.",
                 ),
             ],
             outputs=[

@@ -402,11 +402,11 @@ def photo_swap() -> Workflow:
     flow = Workflow(
         "photo_swap",
         "## Any photo in, the same photo out\n\nOne face of a drawn photo is found, aligned, "
-        "edited and pasted back at the photo's own resolution. Outside the face the photo stays bit for "
-        f"bit. `numbers` of **Select Faces** chooses another.\n\n{OWN_PHOTOS}",
+        "edited and pasted back at the photo's own resolution. Outside the face the photo stays "
+        f"bit for bit. `numbers` of **Select Faces** chooses another.\n\n{OWN_PHOTOS}",
     )
     models = demo_models(flow)
-    photo, source = drawn_photo(flow, people=2, width=768, height=432)
+    photo, source = drawn_photo(flow, people=2, width=448, height=256)
     flow.group("Faces")
     chosen = select(flow, photo["faces"], "0")
     aligned = align(flow, photo, chosen["faces"])
@@ -423,7 +423,7 @@ def group_photo() -> Workflow:
         f"five.\n\n{OWN_PHOTOS}",
     )
     models = demo_models(flow)
-    photo, source = drawn_photo(flow, people=5, width=1280, height=432, known="1, 3")
+    photo, source = drawn_photo(flow, people=5, width=960, height=320, known="1, 3")
     flow.group("Faces")
     wanted = flow.own(
         "EmbedIdentity",
@@ -454,7 +454,7 @@ def frames() -> Workflow:
         f"\n\n{OWN_PHOTOS}",
     )
     models = demo_models(flow)
-    photo, source = drawn_photo(flow, people=1, width=432, height=432, frames=6)
+    photo, source = drawn_photo(flow, people=1, width=256, height=256, frames=6)
     flow.group("Faces")
     tracked = flow.own(
         "TrackFaces",

@@ -6,18 +6,22 @@ YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20,
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..images import rgb, to_levels
+from ..images import rgb, to_levels, to_unit
+from .aligning import align_faces, crop_face
 from .records import Faces, make_faces, overlap
+from .resampling import invert, transform
+from .templates import template_named
 
 SIDES = (1280, 320)  # pixels that the longer side is seen at: YuNet knows faces of 10 to 300
 SAME = 0.4  # intersection over union from which two finds are one face
+CROP, LOOKS = 256, 3  # pixels of the crops in which the points are found anew, and how often
 MOST = 5000  # finds before doubles are taken out
 PUBLISHED = "face_detection_yunet_2023mar.onnx of OpenCV's model zoo (MIT)"
 
@@ -35,7 +39,7 @@ class FaceDetector:
         network = _open(self.path, self.score)
         frames = [self._in_picture(network, photos[k : k + 1]) for k in range(len(photos))]
         found = torch.cat(frames)
-        return make_faces(
+        faces = make_faces(
             [k for k, each in enumerate(frames) for _ in each],
             torch.cat([found[:, :2], found[:, :2] + found[:, 2:4]], 1),
             found[:, 4:14].unflatten(1, (5, 2)),
@@ -43,6 +47,9 @@ class FaceDetector:
             len(photos),
             score=found[:, 14],
         )
+        for _ in range(LOOKS):
+            faces = _seen_upright(network, photos, faces)
+        return faces
 
     def _in_picture(self, network: Any, photo: Tensor) -> Tensor:  # (1,H,W,C) -> (n,15)
         longest = max(photo.shape[1:3])
@@ -77,6 +84,23 @@ def _seen_at(network: Any, photo: Tensor, scale: float) -> Tensor:  # -> (n,15)
     rows = torch.zeros(0, 15) if found is None else torch.from_numpy(found).float()
     factor = torch.tensor([photo.shape[2] / width, photo.shape[1] / height]).repeat(7)
     return torch.cat([rows[:, :14] * factor, rows[:, 14:]], 1)
+
+
+def _seen_upright(network: Any, photos: Tensor, faces: Faces) -> Faces:
+    """The faces with points that are found anew in upright crops: of leaning heads they are off."""
+    aligned = align_faces(faces, template_named("ffhq"), CROP)
+    points = [_points_in_crop(network, photos, face) for face in aligned]
+    return replace(faces, points=torch.cat([faces.points[:0], *points]))
+
+
+def _points_in_crop(network: Any, photos: Tensor, face: Faces) -> Tensor:  # -> (1,5,2)
+    """The points of the face in the middle of its crop, if it is found there, in the photo."""
+    found = _seen_at(network, to_unit(crop_face(photos, face).image), 1.0)
+    if not len(found):
+        return face.points
+    away = (found[:, :2] + found[:, 2:4] / 2 - CROP / 2).norm(dim=1)
+    points = found[[int(away.argmin())], 4:14].unflatten(1, (5, 2))
+    return transform(invert(face.aligned()[0]), points)
 
 
 def _distinct(found: Tensor) -> list[int]:  # (n,15)
