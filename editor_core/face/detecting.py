@@ -21,7 +21,7 @@ from .templates import template_named
 
 SIDES = (1280, 320)  # pixels that the longer side is seen at: YuNet knows faces of 10 to 300
 SAME = 0.4  # intersection over union from which two finds are one face
-CROP, LOOKS = 256, 3  # pixels of the crops in which the points are found anew, and how often
+CROP, LOOKS = 256, 2  # pixels of the crops in which the points are found anew, and how often
 MOST = 5000  # finds before doubles are taken out
 PUBLISHED = "face_detection_yunet_2023mar.onnx of OpenCV's model zoo (MIT)"
 
