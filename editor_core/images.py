@@ -147,7 +147,7 @@ def read_photo(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3 or 4) in [0,
     if picture.mode in DEEP:
         grey = torch.from_numpy(np.array(picture).astype(np.float32)) / DEEP[picture.mode]
         return grey.clamp(0, 1)[None, ..., None].repeat(1, 1, 1, 3)
-    alpha = picture.has_transparency_data
+    alpha = "A" in picture.getbands() or "transparency" in picture.info
     return from_picture(picture.convert("RGBA" if alpha else "RGB"))[None]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -76,10 +76,10 @@ def edit_photos(
 
 
 def aligned_faces(faces: Faces, template: str, size: int) -> Faces:
-    """The faces cut to a model's size; those that are aligned to it already stay as they are."""
-    if faces.affine is not None and faces.crop_size == size:
-        return faces
-    return align_faces(faces, template_named(template), size)
+    """The faces cut to a model's size; those that are aligned already keep their template."""
+    if faces.affine is None or faces.crop_size is None:
+        return align_faces(faces, template_named(template), size)
+    return replace(faces, affine=faces.affine * (size / faces.crop_size), crop_size=size)
 
 
 def edit_crops(

@@ -2,10 +2,11 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, guidance, guided_sampler, host, loaders, photos, report
+from . import analysis, finding, guidance, guided_sampler, host, loaders, photos, report
 
 NODES: list[type[io.ComfyNode]] = [
     *loaders.NODES,
+    *finding.NODES,
     *photos.NODES,
     *analysis.NODES,
     *guidance.NODES,

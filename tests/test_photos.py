@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
+from guided_face_edit.editor_core.face.aligning import quads
 from guided_face_edit.editor_core.face.parsing import FACE_PARTS
 from guided_face_edit.editor_core.face.pasting import Pasting
 from guided_face_edit.editor_core.face.records import no_faces
 from guided_face_edit.editor_core.face.tracking import track_faces
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
-from guided_face_edit.editor_core.photos import edit_photos
+from guided_face_edit.editor_core.photos import aligned_faces, edit_photos
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.editor_core.settings import FaceModels, TermSettings
-from guided_face_edit.tests.groups import PHOTO, group_photo
+from guided_face_edit.tests.groups import PHOTO, aligned, group_photo
 from guided_face_edit.tests.tiny import seeded, tiny_encoder, tiny_parser
 
 SIZE = 32
@@ -138,6 +139,16 @@ def test_one_source_serves_all_faces_or_each_has_its_own():
     assert len(result.distances) == 2
     with pytest.raises(ValueError, match="got 3 sources and 2 targets"):
         edit_photos(_models(), sources[[0, 1, 1]], photos.image.double(), faces, QUICK)
+
+
+def test_faces_that_are_aligned_keep_their_template_at_the_models_size():
+    photos = group_photo()
+    own = aligned(photos, "demo", 64)
+    faces = aligned_faces(own, "ffhq", SIZE)
+    assert faces.crop_size == SIZE
+    torch.testing.assert_close(quads(faces), quads(own))
+    other = aligned_faces(photos.faces, "ffhq", SIZE)
+    assert (quads(other) - quads(own)).abs().max() > 1
 
 
 def test_everything_works_under_inference_mode():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -17,10 +17,10 @@ from ..face.choosing import (
 )
 from ..face.detecting import PUBLISHED, FaceDetector
 from ..face.finding import faces_in_text, whole_pictures
-from ..face.identity import embed_identity
+from ..face.pasting import Pasting
 from ..face.records import Faces
 from ..face.templates import template_named
-from ..images import read_photo, to_signed, to_unit
+from ..images import read_photo, to_unit
 from ..settings import FaceModels
 
 ALL, LARGEST, LEFT = "all", "largest", "left to right"
@@ -72,10 +72,9 @@ class Finder:
         whole = whole_pictures((height, width), 1)
         return align_faces(whole, template_named("whole box"), self.size)
 
-    def largest(self, photo: Tensor, path: Path, told: str | None = None) -> Tensor:
-        """The crop (1,S,S,3) of the photo's largest face."""
-        faces = choose_by_number(self.find(photo, path, told), "largest first", [0])
-        return to_unit(crop_faces(photo, faces).image)
+    def largest(self, photo: Tensor, path: Path, told: str | None = None) -> Faces:
+        """The photo's largest face, aligned."""
+        return choose_by_number(self.find(photo, path, told), "largest first", [0])
 
     def _aligned(self, faces: Faces) -> Faces:
         return align_faces(faces, template_named(self.template), self.size)
@@ -89,14 +88,27 @@ def pictured(
     target: Tensor,
 ) -> tuple[Tensor, Faces]:
     """The crop (1,S,S,3) of the source's face, and the target's faces that are meant."""
-    detector = arguments.detector or _detector_in(arguments.models)
+    detector = _detector_of(arguments)
     found = None if detector is None else FaceDetector(detector)
     finder = Finder(found, template, models.diffusion.image_size)
-    crop = finder.largest(source, arguments.source, arguments.source_at)
+    face = finder.largest(source, arguments.source, arguments.source_at)
     faces = finder.find(target, arguments.target, arguments.at)
     if arguments.reference is not None:
         faces = _like(arguments, models, finder, target, faces)
+    crop = to_unit(crop_faces(source, face).image)
     return crop, _chosen(arguments.face, faces, arguments.target)
+
+
+def pasting_of(arguments: argparse.Namespace) -> Pasting:
+    """How crops are blended in: a picture that is one aligned face needs no fading edge."""
+    if arguments.feather is not None:
+        return Pasting(feather=arguments.feather)
+    whole = arguments.at is None and _detector_of(arguments) is None
+    return Pasting(feather=0.0) if whole else Pasting()
+
+
+def _detector_of(arguments: argparse.Namespace) -> Path | None:
+    return arguments.detector or _detector_in(arguments.models)
 
 
 def _detector_in(models: Path) -> Path | None:
@@ -108,9 +120,10 @@ def _like(
 ) -> Faces:
     """The face that is most like the reference's, all seen as the editor sees them."""
     picture = read_photo(arguments.reference)
-    reference = to_signed(finder.largest(picture, arguments.reference))
-    embedding = embed_identity(models.identity, reference).cpu()
-    alike = choose_by_likeness(embed_faces(models.identity, photo, faces), embedding)
+    reference = finder.largest(picture, arguments.reference)
+    wanted = embed_faces(models.identity, picture, reference)
+    embedded = replace(faces, embedding=embed_faces(models.identity, photo, faces))
+    alike = choose_by_likeness(embedded, wanted)
     if not len(alike):
         raise ValueError(
             f"no face in {arguments.target} is like that in {arguments.reference}: choose it with "

@@ -12,14 +12,13 @@ from tqdm import tqdm
 from ..autograd import gradients
 from ..checkpoints.loading import find_models, load_models
 from ..diffusion.sampling import Listener, Step
-from ..face.pasting import Pasting
 from ..files import check_destination, sha256
 from ..images import read_mask, read_photo, to_mask, write_png
 from ..photos import edit_photos
 from ..presets import preset
 from ..provenance import picture_metadata
 from ..settings import EditSettings, FaceModels
-from .faces import add_choice, pictured
+from .faces import add_choice, pasting_of, pictured
 
 
 def add_swap(commands: Any) -> None:
@@ -35,14 +34,14 @@ def add_swap(commands: Any) -> None:
     parser.add_argument("--candidates", type=int, help="edits, of which the closest is written")
     parser.add_argument("--respacing", help="steps of the full schedule: 100, ddim25 or 10,10,10")
     parser.add_argument("--skip", type=int, help="of those steps, noisiest first")
-    parser.add_argument("--feather", type=float, default=0.0, help="pixels of the pasted edge")
+    parser.add_argument("--feather", type=float, help="pixels over which pasted edges fade")
     parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
     parser.set_defaults(run=swap)
 
 
 def swap(arguments: argparse.Namespace) -> None:
     """Edits the target's faces and writes it with the candidates closest to the source."""
-    settings, pasting = _settings(arguments), Pasting(feather=arguments.feather)
+    settings = _settings(arguments)
     check_destination(arguments.out)
     source, target = read_photo(arguments.source), read_photo(arguments.target)
     mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)[:, 0]
@@ -56,7 +55,7 @@ def swap(arguments: argparse.Namespace) -> None:
             faces,
             settings,
             mask=mask,
-            pasting=pasting,
+            pasting=pasting_of(arguments),
             on_step=advancing(bar),
         )
     metadata = edit_metadata(arguments.preset, settings, arguments.models)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -33,36 +32,27 @@ def choose_by_number(faces: Faces, order: str, numbers: Sequence[int] | None) ->
     if order not in ORDERS:
         raise ValueError(f'order is "{order}", expected one of: {", ".join(ORDERS)}')
     place = places(faces, ORDERS[order](faces))
-    wanted = (
-        torch.ones_like(place).bool()
-        if numbers is None
-        else torch.isin(place, torch.tensor(list(numbers)))
-    )
-    return faces.rows(wanted.nonzero().flatten())
+    if numbers is None:
+        return faces
+    return faces.rows(torch.isin(place, torch.tensor(list(numbers))).nonzero().flatten())
 
 
 def places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
     """Every face's place by `key`, in its frame, or among all the people where they are known."""
-    if faces.person is None:
-        groups, key = faces.frame, key
-    else:
-        groups, key = torch.zeros_like(faces.frame), _mean_of_each(faces.person, key)
+    if faces.person is not None:
+        return _places_of_people(faces.person, key)
     place = torch.zeros_like(faces.frame)
-    for group in groups.unique().tolist():
-        rows = (groups == group).nonzero().flatten()
-        place[rows] = _ranks(key[rows], rows if faces.person is None else faces.person[rows])
+    for rows in _by_frame(faces):
+        place[rows] = key[rows].argsort(stable=True).argsort()
     return place
 
 
-def _mean_of_each(person: Tensor, key: Tensor) -> Tensor:
-    return torch.stack([key[person == each].mean() for each in person]) if len(key) else key
-
-
-def _ranks(key: Tensor, who: Tensor) -> Tensor:
-    """Places from 0, one for each of `who`; equal keys go by number."""
-    people = sorted(set(zip(key.tolist(), who.tolist(), strict=True)))
-    rank = {number: place for place, (_, number) in enumerate(people)}
-    return torch.tensor([rank[number] for number in who.tolist()])
+def _places_of_people(person: Tensor, key: Tensor) -> Tensor:
+    people = person.unique()
+    means = [key[person == each].mean().item() for each in people]
+    ranked = sorted(zip(means, people.tolist(), strict=True))
+    rank = {number: place for place, (_, number) in enumerate(ranked)}
+    return torch.tensor([rank[number] for number in person.tolist()], dtype=torch.int64)
 
 
 def numbers_in(text: str) -> list[int] | None:
@@ -73,12 +63,12 @@ def numbers_in(text: str) -> list[int] | None:
     return [int(word) for word in words] or None
 
 
-def embed_faces(encoder: IdentityEncoder, photos: Tensor, faces: Faces) -> Faces:
-    """The aligned faces with their identities."""
+def embed_faces(encoder: IdentityEncoder, photos: Tensor, faces: Faces) -> Tensor:  # -> (n,E)
+    """The identities of aligned faces."""
     like = next(encoder.network.parameters())
     crops = crop_faces(photos, faces).image.to(like)
     rows = [embed_identity(encoder, crop[None]).float().cpu() for crop in crops]
-    return replace(faces, embedding=torch.cat(rows) if rows else torch.zeros(0, 1))
+    return torch.cat(rows) if rows else torch.zeros(0, 1)
 
 
 def choose_by_likeness(faces: Faces, reference: Tensor, most: float = SAME_PERSON) -> Faces:
@@ -88,6 +78,8 @@ def choose_by_likeness(faces: Faces, reference: Tensor, most: float = SAME_PERSO
     """
     if faces.embedding is None:
         raise ValueError("the faces have no embeddings, expected some to compare: embed them first")
+    if not len(faces):
+        return faces
     distance = identity_distance(faces.embedding[:, None], reference[None])  # (n,m)
     chosen = {
         rows[int(column.argmin())]

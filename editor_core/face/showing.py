@@ -28,7 +28,7 @@ def paint_gaze_on_photos(photos: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Fac
 
 def paint_lines(photos: Tensor, lines: Tensor, faces: Faces | None) -> Tensor:  # (n,k,L,2)
     """Photos in [0,1] with k lines a face, given in its crop; without faces, k a photo."""
-    frame = range(len(photos))
+    frame, lines = range(len(photos)), lines.cpu()
     if faces is not None:
         affine, _ = faces.aligned()
         lines = transform(invert(affine), lines.flatten(1, 2)).unflatten(1, lines.shape[1:3])
