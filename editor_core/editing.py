@@ -58,12 +58,14 @@ def edit_face(
     *,
     mask: Tensor | None = None,
     landmarks: Tensor | None = None,
+    people: Sequence[int] | None = None,
     on_step: Listener = unheard,
 ) -> EditResult:
     """Put the source's face into the target, n pairs (n,H,W,3) in [0,1] at once.
 
     `mask` (n,H,W) replaces the parsed face; `landmarks` (n,68,2) of the target, or its points 36,
-    39, 42 and 45, replace the parsed eyes. `on_step` hears every step and may raise to cancel.
+    39, 42 and 45, replace the parsed eyes. Targets of the same number in `people` get the same
+    noise. `on_step` hears every step and may raise to cancel.
     """
     with gradients():
         models, device = settings.behaviour.models(models), models.diffusion.device
@@ -91,6 +93,7 @@ def edit_face(
             embedding=embed_identity(models.identity, faces),
             ranked_by=models.identity,
             parser=models.parser,
+            people=people,
             on_step=on_step,
         )
 
@@ -130,17 +133,19 @@ def edit_target(
     embedding: Tensor | None = None,
     ranked_by: IdentityEncoder | None = None,
     parser: FaceParser | None = None,
+    people: Sequence[int] | None = None,
     on_step: Listener = unheard,
 ) -> EditResult:
     """Edit n targets (n,H,W,3) inside their masks (n or 1,H,W), under any guidance.
 
     `embedding` (n or 1,E) is the sources'. `ranked_by` orders the candidates; the `parser` finds
-    the face of the edit where the background need not be kept. Of the settings, those of the terms
-    and of the parsed mask have done their work already.
+    the face of the edit where the background need not be kept. Targets of the same number in
+    `people` get the same noise, by default each its own. Of the settings, those of the terms and of
+    the parsed mask have done their work already.
     """
     with gradients():
         _require_size(target, model.image_size)
-        noise = settings.behaviour.noise(_seeds(settings, len(target)))
+        noise = settings.behaviour.noise(_seeds(settings, people or range(len(target))))
         scene = Scene(
             target=to_signed(target, "target").to(model.device),
             mask=to_mask(mask, target).to(model.device),
@@ -241,8 +246,10 @@ def _area(parsing: FaceParsing, settings: EditSettings) -> Tensor:
     return face_mask(parsing, grow=settings.grow, feather=settings.feather)
 
 
-def _seeds(settings: EditSettings, pairs: int) -> range:
-    return range(settings.seed, settings.seed + pairs * settings.candidates)
+def _seeds(settings: EditSettings, people: Sequence[int]) -> list[int]:
+    """One for each candidate of each target."""
+    k = settings.candidates
+    return [settings.seed + number * k + each for number in people for each in range(k)]
 
 
 def _first_index(steps: int, skip: int) -> int:

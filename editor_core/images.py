@@ -17,14 +17,17 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+DEEP = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535, "F": 1}  # white, by PIL mode
 ROUNDING = 1e-4  # what float arithmetic may add to a pixel of [0, 1]
 
 Size = int | tuple[int, int]  # a side, or (height, width)
 
 
-def to_signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
-    """Pictures in [0, 1] as the editor sees them, in [-1, 1]."""
-    if image.ndim != 4 or image.shape[-1] != 3 or 0 in image.shape:
+def to_signed(
+    image: Tensor, name: str = "image", least: int = 1
+) -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
+    """Pictures in [0, 1] as the editor sees them, in [-1, 1]; `least` is how many there must be."""
+    if image.ndim != 4 or image.shape[-1] != 3 or 0 in image.shape[1:] or len(image) < least:
         raise ValueError(
             f"{name} has shape {tuple(image.shape)}, expected (batch, height, width, 3): "
             "give an RGB picture"
@@ -33,9 +36,24 @@ def to_signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,
     return (image.movedim(-1, 1) * 2 - 1).contiguous()
 
 
+def rgb(photo: Tensor) -> Tensor:  # (B,H,W,3 or 4) -> (B,H,W,3)
+    """The colours of a picture that may have alpha."""
+    if photo.ndim != 4 or photo.shape[-1] not in (3, 4):
+        raise ValueError(
+            f"photo has shape {tuple(photo.shape)}, expected (batch, height, width, 3 or 4): "
+            "give an RGB or RGBA picture"
+        )
+    return photo[..., :3]
+
+
 def to_unit(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W,3)
     """The editor's pictures in [-1, 1] as the user sees them, clamped to [0, 1]."""
     return ((x + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()
+
+
+def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W) -> (B,H,W,3)
+    """Pictures in [0, 1] moved by a change of pictures in [-1, 1]; exactly themselves by none."""
+    return (image + change.movedim(1, -1) / 2).clamp(0, 1)
 
 
 def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
@@ -56,6 +74,8 @@ def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,
 def _require_range(x: Tensor, name: str) -> None:
     if not x.is_floating_point():
         raise ValueError(f"{name} is {x.dtype}, expected floats in [0, 1]: convert and scale it")
+    if not x.numel():
+        return
     if not torch.isfinite(x).all():
         raise ValueError(f"{name} holds NaN or infinite values, expected [0, 1]: repair it first")
     low, high = x.min().item(), x.max().item()
@@ -86,6 +106,19 @@ def resize_nearest(x: Tensor, size: Size) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
 
 def _pair(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
+    """Gaussian blur; beyond its edges the picture goes on as at the edge."""
+    radius = int(3 * sigma + 0.5)
+    if radius == 0:
+        return x
+    offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.softmax(-(offsets**2) / (2 * sigma**2), 0).view(1, 1, 1, -1)
+    planes = x.flatten(0, 1)[:, None]
+    planes = F.conv2d(F.pad(planes, (radius, radius, 0, 0), mode="replicate"), kernel)
+    planes = F.conv2d(F.pad(planes, (0, 0, radius, radius), mode="replicate"), kernel.mT)
+    return planes[:, 0].unflatten(0, x.shape[:2])
 
 
 def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
@@ -122,6 +155,17 @@ def read_image(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3) in [0, 1]
     return _read(path, "RGB")
 
 
+def read_photo(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3 or 4) in [0, 1]
+    """Any picture file, upright: grey, with a palette or alpha, of 8, 16 or 32 bits."""
+    with open(path, "rb") as file:
+        picture = _decode(file, path)
+    if picture.mode in DEEP:
+        grey = torch.from_numpy(np.array(picture).astype(np.float32)) / DEEP[picture.mode]
+        return grey.clamp(0, 1)[None, ..., None].repeat(1, 1, 1, 3)
+    alpha = "A" in picture.getbands() or "transparency" in picture.info
+    return from_picture(picture.convert("RGBA" if alpha else "RGB"))[None]
+
+
 def read_mask(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W) in [0, 1]
     """A grey picture file: white where to edit."""
     return _read(path, "L")
@@ -141,6 +185,12 @@ def from_picture(picture: Image.Image) -> Tensor:  # -> (H,W,3) or (H,W) in [0, 
     return torch.from_numpy(np.array(picture)).float() / 255
 
 
+def to_levels(image: Tensor, size: Size) -> Tensor:  # (1,H,W,3) in [0, 1] -> (h,w,3) uint8
+    """A picture of another size in 8 bits."""
+    levels = resize(image.detach().movedim(-1, 1), size).clamp(0, 1).mul(255).round()
+    return levels[0].movedim(0, -1).to("cpu", torch.uint8)
+
+
 def to_picture(image: Tensor) -> Image.Image:  # (H,W,3) in [0, 1], clamped
     """A PIL picture of 8 bits."""
     levels = image.detach().clamp(0, 1).mul(255).round().to(torch.uint8)
@@ -158,7 +208,7 @@ def _decode(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
 
 def write_png(
     path: str | os.PathLike[str], image: Tensor, metadata: Mapping[str, str] | None = None
-) -> None:  # (H,W,3) or (1,H,W,3) in [0, 1]
+) -> None:  # (H,W,3 or 4) or (1,H,W,3 or 4) in [0, 1]
     """Writes one picture, whole or not at all; `metadata` becomes UTF-8 text chunks."""
     chunks = PngImagePlugin.PngInfo()
     for key, value in (metadata or {}).items():

@@ -29,6 +29,7 @@ PRESETS = {
         seed=0,
         ramp_end=0.75,
         clip_denoised=True,
+        template="demo",
     ),
 }
 

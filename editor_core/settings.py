@@ -153,6 +153,7 @@ class EditSettings:
     gradient: Literal["network", "estimate"] = "network"  # through the U-Net, or see `Estimate`
     guide_every: int = 1  # steps from one guided step to the next
     memory: Literal["normal", "low"] = "normal"  # low: the backward pass computes the U-Net anew
+    template: str = "ffhq"  # what the model's pictures were aligned to, for faces cut out of photos
     behaviour: Behaviour = Behaviour()
 
     def __post_init__(self) -> None:

@@ -2,11 +2,23 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, guidance, guided_sampler, host, loaders, model_files, report
+from . import (
+    analysis,
+    finding,
+    guidance,
+    guided_sampler,
+    host,
+    loaders,
+    model_files,
+    photos,
+    report,
+)
 
 NODES: list[type[io.ComfyNode]] = [
     *loaders.NODES,
     *model_files.NODES,
+    *finding.NODES,
+    *photos.NODES,
     *analysis.NODES,
     *guidance.NODES,
     *guided_sampler.NODES,

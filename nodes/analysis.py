@@ -16,6 +16,7 @@ from ..editor_core.face.eyes import (
     find_eyes_in_landmarks,
     find_eyes_in_parsing,
 )
+from ..editor_core.face.finding import eye_corners_of
 from ..editor_core.face.gaze import Gaze, estimate_gaze, paint_gaze
 from ..editor_core.face.identity import (
     average_identity,
@@ -31,10 +32,12 @@ from ..editor_core.face.parsing import (
     parse_face,
     parts_named,
 )
+from ..editor_core.face.records import Faces
+from ..editor_core.face.showing import paint_eyes, paint_gaze_on_photos
+from ..editor_core.photos import eye_corners
 from . import host, sockets
 
 CATEGORY = "face editing/analysis"
-MESH_EYE_CORNERS = [33, 133, 362, 263]  # of MediaPipe's 478 points, left to right in the picture
 
 
 class ParseFace(io.ComfyNode):
@@ -127,11 +130,18 @@ class CropEyes(io.ComfyNode):
                     tooltip="Of the same pictures, from core's face landmark nodes; they go before "
                     "the parsing, and the first face of each picture counts.",
                 ),
+                sockets.Faces.Input(
+                    "faces",
+                    optional=True,
+                    tooltip="Aligned faces: image is their photos, the eyes are those of their "
+                    "crops, from the faces' landmarks where they have some, else from the parsing.",
+                ),
             ],
             outputs=[
                 sockets.Eyes.Output(display_name="eyes"),
                 io.Image.Output(display_name="left", tooltip="The eye on the picture's left."),
                 io.Image.Output(display_name="right", tooltip="The eye on the picture's right."),
+                io.Image.Output(display_name="preview", tooltip="The image, its eyes framed."),
             ],
         )
 
@@ -141,31 +151,35 @@ class CropEyes(io.ComfyNode):
         image: Tensor,
         parsing: FaceParsing | None = None,
         face_landmarks: dict[str, Any] | None = None,
+        faces: Faces | None = None,
     ) -> io.NodeOutput:
-        boxes = find_eyes(image, parsing, face_landmarks)
-        crops = crop_eyes(host.signed(image), boxes)
+        seen = host.seen(image, faces)
+        corners = None if faces is None else eye_corners(faces)
+        if face_landmarks is not None:
+            corners = first_corners(face_landmarks)
+        boxes = find_eyes(seen, parsing, corners)
+        crops = crop_eyes(seen, boxes)
         shown = (host.handed_back(eye.movedim(1, -1)) for eye in (crops.left, crops.right))
-        return io.NodeOutput(boxes, *(eye.expand(-1, -1, -1, 3) for eye in shown))
+        left, right = (eye.expand(-1, -1, -1, 3) for eye in shown)
+        return io.NodeOutput(boxes, left, right, paint_eyes(image.cpu(), boxes, faces))
 
 
-def find_eyes(
-    image: Tensor, parsing: FaceParsing | None, landmarks: dict[str, Any] | None
-) -> EyeBoxes:
-    """Boxes of the eyes, from the landmarks if there are any."""
-    if landmarks is not None:
-        return find_eyes_in_landmarks(eye_corners(landmarks), tuple(image.shape[1:3]))
+def find_eyes(seen: Tensor, parsing: FaceParsing | None, corners: Tensor | None) -> EyeBoxes:
+    """Boxes of the eyes in pictures (B,3,H,W), from their corners (B,4,2) if there are any."""
+    if corners is not None:
+        return find_eyes_in_landmarks(corners, (seen.shape[2], seen.shape[3]))
     if parsing is None:
         raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
     return find_eyes_in_parsing(parsing)
 
 
-def eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
+def first_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
     """The corners of both eyes of the first face in each picture."""
     for index, faces in enumerate(landmarks["frames"]):
         if not faces:
             raise ValueError(f"picture {index} has no landmarks: choose another, or give a parsing")
-    points = [faces[0]["landmarks_xy"][MESH_EYE_CORNERS] for faces in landmarks["frames"]]
-    return torch.stack([torch.as_tensor(each, dtype=torch.float32) for each in points])
+    points = [torch.as_tensor(faces[0]["landmarks_xy"]).float() for faces in landmarks["frames"]]
+    return eye_corners_of(torch.stack(points))
 
 
 class EstimateGaze(io.ComfyNode):
@@ -186,6 +200,11 @@ class EstimateGaze(io.ComfyNode):
                     tooltip="Of the same pictures, from Crop Eyes; they also tell where the face "
                     "is.",
                 ),
+                sockets.Faces.Input(
+                    "faces",
+                    optional=True,
+                    tooltip="Aligned faces: image is their photos, the eyes are of their crops.",
+                ),
             ],
             outputs=[
                 io.String.Output(display_name="text", tooltip="One line a picture."),
@@ -194,11 +213,18 @@ class EstimateGaze(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, gaze_model: host.Hosted, image: Tensor, eyes: EyeBoxes) -> io.NodeOutput:
+    def execute(
+        cls, gaze_model: host.Hosted, image: Tensor, eyes: EyeBoxes, faces: Faces | None = None
+    ) -> io.NodeOutput:
         with host.on_device(gaze_model):
-            gaze = estimate_gaze(gaze_model.model, host.signed(image), eyes)
-        text = "\n".join(gaze_lines(gaze))
-        return io.NodeOutput(text, host.handed_back(paint_gaze(image.float().cpu(), eyes, gaze)))
+            gaze = estimate_gaze(gaze_model.model, host.seen(image, faces), eyes)
+        shown = image.float().cpu()
+        arrows = (
+            paint_gaze(shown, eyes, gaze)
+            if faces is None
+            else paint_gaze_on_photos(shown, eyes, gaze, faces)
+        )
+        return io.NodeOutput("\n".join(gaze_lines(gaze)), host.handed_back(arrows))
 
 
 def gaze_lines(gaze: Gaze) -> list[str]:

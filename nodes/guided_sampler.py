@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..editor_core.editing import edit_target
+from ..editor_core.editing import EditResult, edit_target
 from ..editor_core.face.identity import IdentityEncoder
 from ..editor_core.face.parsing import FaceParser
+from ..editor_core.face.records import Faces
 from ..editor_core.guidance import chain
+from ..editor_core.metrics import EditMetrics
+from ..editor_core.photos import NOISES, aligned_faces, edit_crops
 from ..editor_core.settings import EditSettings
 from . import host, sockets
 from .guidance import Chain
@@ -23,16 +28,19 @@ class GuidedFaceSampler(io.ComfyNode):
             category="face editing/sampling",
             description="Edits the target inside the mask: noises it, then draws it anew, guided "
             "by the chain. With keep_background on, the result equals the target bit for bit "
-            "outside the mask.",
+            "outside the mask. With faces, targets are whole photos, which come back edited.",
             search_aliases=["face swap", "diffface", "blended diffusion", "ksampler face"],
             inputs=[
                 sockets.DiffusionModel.Input("model", tooltip="From Load Face Diffusion Model."),
                 io.Image.Input(
                     "target",
-                    tooltip="Aligned face crops of the model's own size, one edit each.",
+                    tooltip="Aligned face crops of the model's own size, one edit each; or, with "
+                    "faces, the photos that these were found in.",
                 ),
                 io.Mask.Input(
-                    "mask", tooltip="White where the target may change; one, or one a target."
+                    "mask",
+                    tooltip="White where the target may change; one, or one a target. With faces, "
+                    "of the photos or of the aligned crops.",
                 ),
                 sockets.Embedding.Input(
                     "embedding",
@@ -108,6 +116,12 @@ class GuidedFaceSampler(io.ComfyNode):
                     tooltip="Hold each prediction within the range of pictures; steadier where "
                     "steps are few.",
                 ),
+                sockets.Faces.Input(
+                    "faces",
+                    optional=True,
+                    tooltip="Makes target a batch of photos: each face is cut out, edited and "
+                    "pasted back. Faces that Align Faces did not align are cut as FFHQ's.",
+                ),
                 io.Combo.Input(
                     "gradient",
                     options=["network", "estimate"],
@@ -132,14 +146,26 @@ class GuidedFaceSampler(io.ComfyNode):
                     tooltip="low: the U-Net is computed again for its gradient, which takes less "
                     "memory and about a third more time. The same result.",
                 ),
+                io.Combo.Input(
+                    "noise",
+                    options=list(NOISES),
+                    default="per image",
+                    optional=True,
+                    tooltip="per person: a face that Track Faces knows has the same noise in all "
+                    "frames, so that a clip flickers less.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
                     display_name="candidates",
                     tooltip="All edits, target by target, best first. Identity Guidance ranks "
-                    "them; without it they come by seed.",
+                    "them; without it they come by seed. With faces, their crops, face by face.",
                 ),
-                io.Image.Output(display_name="best", tooltip="The best edit of each target."),
+                io.Image.Output(
+                    display_name="best",
+                    tooltip="The best edit of each target; with faces, the photos with the best "
+                    "edit of each face.",
+                ),
                 sockets.Metrics.Output(display_name="metrics", tooltip="Every term at every step."),
             ],
         )
@@ -152,26 +178,46 @@ class GuidedFaceSampler(io.ComfyNode):
         mask: Tensor,
         embedding: Tensor | None = None,
         guidance: Chain | None = None,
+        faces: Faces | None = None,
+        noise: str = "per image",
         **numbers: int | float | str | bool,
     ) -> io.NodeOutput:
         links = guidance or ()
         hosted = [model, *(link.hosted for link in links if link.hosted)]
         settings = settings_of(**numbers)
-        pixels = settings.candidates * target.shape[:3].numel()
-        with host.on_device(*hosted, pixels=pixels):
-            result = edit_target(
-                model.model,
-                target.float(),
-                mask.float(),
-                [link.guidance for link in links],
-                settings,
-                embedding=embedding,
-                ranked_by=encoder_in(links),
-                parser=parser_in(links),
-                on_step=host.Progress(),
-            )
-        images = host.handed_back(result.images)
-        return io.NodeOutput(images.flatten(0, 1), images[:, 0], result.metrics)
+
+        def edit(
+            crops: Tensor, area: Tensor | None, people: Sequence[int] | None = None
+        ) -> EditResult:
+            pixels = settings.candidates * crops.shape[:3].numel()
+            with host.on_device(*hosted, pixels=pixels):
+                return edit_target(
+                    model.model,
+                    crops,
+                    area,
+                    [link.guidance for link in links],
+                    settings,
+                    embedding=embedding,
+                    ranked_by=encoder_in(links),
+                    parser=parser_in(links),
+                    people=people,
+                    on_step=host.Progress(),
+                )
+
+        if faces is None:
+            result = edit(target.float(), mask.float())
+            return handed_back(result, result.images[:, 0])
+        aligned = aligned_faces(faces, settings.template, model.model.image_size)
+        photos = edit_crops(target.float(), aligned, mask.float(), edit, noise=noise)
+        if photos.edit is None:
+            return io.NodeOutput(target, target, EditMetrics())
+        return handed_back(photos.edit, photos.image)
+
+
+def handed_back(result: EditResult, best: Tensor) -> io.NodeOutput:
+    """Every candidate, the best pictures and the metrics."""
+    candidates = host.handed_back(result.images.flatten(0, 1))
+    return io.NodeOutput(candidates, host.handed_back(best), result.metrics)
 
 
 def settings_of(steps: int, **numbers) -> EditSettings:

@@ -22,6 +22,9 @@ from ..editor_core.autograd import gradients
 from ..editor_core.checkpoints.folders import EXTENSIONS
 from ..editor_core.checkpoints.known_files import FOLDERS, ROOT
 from ..editor_core.diffusion.sampling import Step
+from ..editor_core.face.aligning import crop_faces
+from ..editor_core.face.detecting import PUBLISHED
+from ..editor_core.face.records import Faces
 from ..editor_core.images import to_picture, to_signed, to_unit
 
 Choice = TypeVar("Choice")
@@ -29,6 +32,7 @@ Model = TypeVar("Model")
 
 DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
 EMBEDDINGS = f"{ROOT}_embeddings"
+DETECTORS = f"{ROOT}_detection"
 PREVIEW_SIDE = 512  # pixels, at most
 STEP_BYTES = 80_000  # a pixel of a guided step: an estimate, so that ComfyUI makes room
 
@@ -60,13 +64,14 @@ def register_folders() -> None:
         _register(category(kind), DEMO_WEIGHTS / kind)
     _register(EMBEDDINGS, Path(folder_paths.models_dir, ROOT, "embeddings"))
     _register(EMBEDDINGS, Path(folder_paths.get_output_directory(), "embeddings"))
+    _register(DETECTORS, Path(folder_paths.models_dir, ROOT, "detection"), {".onnx"})
 
 
-def _register(name: str, path: Path) -> None:
+def _register(name: str, path: Path, extensions: set[str] = EXTENSIONS) -> None:
     with suppress(OSError):  # a models folder may be read-only
         path.mkdir(parents=True, exist_ok=True)
     folder_paths.add_model_folder_path(name, str(path))
-    folder_paths.folder_names_and_paths[name][1].update(EXTENSIONS)
+    folder_paths.folder_names_and_paths[name][1].update(extensions)
 
 
 def category(kind: str) -> str:
@@ -91,6 +96,16 @@ def embedding_path(name: str) -> str:
         raise FileNotFoundError(
             f"no embedding {name} in output/embeddings or models/{ROOT}/embeddings: save it anew "
             "with Save Identity Embedding"
+        )
+    return path
+
+
+def detector_path(name: str) -> str:
+    """Where a detector of that name lies."""
+    path = folder_paths.get_full_path(DETECTORS, name)
+    if path is None:
+        raise FileNotFoundError(
+            f"no detector {name} in models/{ROOT}/detection: put {PUBLISHED} there"
         )
     return path
 
@@ -161,8 +176,15 @@ def on_device(*hosted: Hosted, pixels: int = 0) -> Iterator[None]:
 
 
 def signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
-    """A picture on the device, as the editor sees it."""
-    return to_signed(image.float(), name).to(memory.get_torch_device())
+    """Pictures on the device, as the editor sees them; there may be none, where no face was."""
+    return to_signed(image.float(), name, least=0).to(memory.get_torch_device())
+
+
+def seen(image: Tensor, faces: Faces | None) -> Tensor:  # -> (B,3,H,W)
+    """Pictures on the device or, of photos with aligned faces, the faces' crops."""
+    if faces is None:
+        return signed(image)
+    return crop_faces(image.float().cpu(), faces).image.to(memory.get_torch_device())
 
 
 def handed_back(result: Tensor) -> Tensor:

@@ -14,4 +14,7 @@ Embedding = io.Custom("FACE_EMBEDDING")  # (n,E) embeddings of unit length
 Guidance = io.Custom("FACE_GUIDANCE")  # tuple[guidance.Link, ...], first wired first
 Metrics = io.Custom("FACE_METRICS")  # metrics.EditMetrics
 
+Faces = io.Custom("FACES")  # records.Faces of a batch of photos
+
+BoundingBoxes = io.Custom("BOUNDING_BOX")  # core's: a list a picture of {"x", "y", "width", ...}
 Landmarks = io.Custom("FACE_LANDMARKS")  # core's: {"frames": [[{"landmarks_xy": (478,2), ...}]]}

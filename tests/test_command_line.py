@@ -14,6 +14,8 @@ from PIL import Image
 from guided_face_edit.editor_core import presets
 from guided_face_edit.editor_core.__main__ import main
 from guided_face_edit.editor_core.checkpoints.saving import save_model
+from guided_face_edit.editor_core.demo.groups import draw_group_photos, draw_references
+from guided_face_edit.editor_core.demo.models import WEIGHTS
 from guided_face_edit.editor_core.files import sha256
 from guided_face_edit.editor_core.images import read_image, write_png
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
@@ -95,10 +97,60 @@ def test_swap_keeps_what_the_mask_leaves_out(folder):
     assert not torch.equal(edited, target)
 
 
-def test_swap_resizes_to_the_model(folder, capsys):
+def test_swap_gives_a_photo_back_at_its_own_size(folder, capsys):
     write_png("target.png", torch.rand(48, 48, 3))
     assert _swap("--preset", "few") == 0
-    assert "target.png: 48x48 resized to 32x32" in capsys.readouterr().out
+    assert "target.png: 48x48, taken for one aligned face" in capsys.readouterr().out
+    assert read_image("edited.png").shape == (1, 48, 48, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "I;16", "F"])
+def test_swap_takes_pictures_of_any_kind(folder, mode):
+    picture = Image.fromarray((torch.rand(40, 40) * 255).byte().numpy()).convert(mode)
+    picture.save("target.png", format="TIFF" if mode == "F" else "PNG")
+    assert _swap("--preset", "few") == 0
+    channels = 4 if "A" in mode else 3
+    with Image.open("edited.png") as edited:
+        assert len(edited.getbands()) == channels and edited.size == (40, 40)
+
+
+GROUP = (270, 480)
+
+
+@pytest.fixture
+def group(folder):
+    """A photo of three people as the target; where their faces are, in the command's words."""
+    photos = draw_group_photos(0, 3, 1, GROUP)
+    write_png("target.png", photos.image)
+    return [",".join(f"{x:.1f}" for x in face.flatten().tolist()) for face in photos.faces.points]
+
+
+def _edited_columns():
+    """The first and the last column of the photo that changed."""
+    change = (read_image("edited.png") - read_image("target.png")).abs().amax((0, 1, 3))
+    columns = change.nonzero().flatten()
+    return columns.min().item(), columns.max().item()
+
+
+def test_swap_edits_the_face_that_it_is_told_and_keeps_the_photo(folder, group):
+    assert _swap("--preset", "few", "--at", group[1]) == 0
+    assert read_image("edited.png").shape == (1, *GROUP, 3)
+    assert sum(_edited_columns()) / 2 == pytest.approx(235, abs=20)
+
+
+@pytest.mark.parametrize(("face", "left", "right"), [("2", 280, 479), ("0,1", 0, 330)])
+def test_swap_edits_the_faces_of_those_numbers(folder, group, face, left, right):
+    assert _swap("--preset", "few", "--at", "\n".join(group), "--face", face) == 0
+    assert _edited_columns() == pytest.approx((left, right), abs=25)
+
+
+def test_swap_edits_the_face_of_the_reference(folder, group):
+    write_png("reference.png", draw_references(0, 3, [2]))
+    write_png("source.png", draw_references(1, 1, [0]))
+    few = ("--preset", "demo", "--respacing", "3", "--skip", "1", "--candidates", "1")
+    which = ("--at", "\n".join(group), "--reference", "reference.png", "--face", "all")
+    assert main(["swap", "source.png", "target.png", "--models", str(WEIGHTS), *few, *which]) == 0
+    assert _edited_columns()[0] > 320
 
 
 def _refused(capsys, *options):
@@ -124,6 +176,12 @@ def _refused(capsys, *options):
         (("--skip", "4"), "skip is 4 of 4 steps: skip fewer than 4"),
         (("--skip", "-1"), "skip is -1: expected 0 or more"),
         (("--candidates", "0"), "candidates is 0: expected 1 or more"),
+        (("--feather", "-1"), "feather is -1.0: expected 0 or more"),
+        (("--face", "1"), "there is no face 1 in target.png, expected 0 to 0"),
+        (("--face", "nose"), 'faces are "nose", expected numbers from 0 on'),
+        (("--at", "1,2,3"), '"1 2 3" tells no face in 1 frames'),
+        (("--at", "90,90,99,99"), "face 0 lies outside its photo of 32x32"),
+        (("--detector", "yunet.onnx"), "no detector yunet.onnx: put face_detection_yunet"),
     ],
 )
 def test_options_that_cannot_be(folder, capsys, options, message):
@@ -133,10 +191,9 @@ def test_options_that_cannot_be(folder, capsys, options, message):
 @pytest.mark.parametrize(
     ("mode", "size", "message"),
     [
-        ("L", (32, 32), "target.png is L with 1 channels, expected RGB"),
-        ("RGBA", (32, 32), "target.png is RGBA with 4 channels, expected RGB"),
-        ("F", (32, 32), "target.png is F with 1 channels, expected RGB with 8 bits each"),
-        ("RGB", (40, 32), "target.png is 32x40, expected a square"),
+        ("RGB", (40, 32), "target.png is 32x40, expected a square crop of an aligned face"),
+        ("L", (37, 2000), "target.png is 2000x37, expected a square crop of an aligned face"),
+        ("RGB", (1, 1), "the crop of face 0 is 1 pixels of the photo wide, expected 4 to 4"),
     ],
 )
 def test_pictures_that_cannot_be(folder, capsys, mode, size, message):

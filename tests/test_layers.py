@@ -27,12 +27,13 @@ ROOMS = (
     ("reference_inputs", "reference"),
     ("presets",),
     ("editing",),
+    ("photos",),
     ("demo",),
     ("benchmark",),
     ("commands",),
     ("__main__",),
 )
-HEAVY = ("diffusers", "kornia", "lpips", "matplotlib", "ray", "torchvision")
+HEAVY = ("cv2", "diffusers", "kornia", "lpips", "matplotlib", "ray", "torchvision")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

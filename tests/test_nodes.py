@@ -18,7 +18,7 @@ from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.host import fingerprint
 
-WORDS = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "FACE_LANDMARKS"}
+WORDS = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "FACES", "BOUNDING_BOX"}
 
 
 BY_NAME = {node.__name__: node for node in NODES}
@@ -67,7 +67,7 @@ def embedding(pair):
 def test_the_pack_lists_every_node_once(root):
     extension = asyncio.run(guided_face_edit.comfy_entrypoint())
     listed = asyncio.run(extension.get_node_list())
-    assert len({node.define_schema().node_id for node in listed}) == len(listed) == 28
+    assert len({node.define_schema().node_id for node in listed}) == len(listed) == 35
     assert (root / guided_face_edit.WEB_DIRECTORY).is_dir()
 
 
@@ -79,7 +79,7 @@ def test_names_follow_the_rules(schema):
     assert re.fullmatch(r"FaceEdit_([A-Z][a-z0-9]*)+", schema.node_id)
     assert schema.display_name and schema.display_name[0].isupper()
     assert re.fullmatch(
-        r"face editing/(loaders|analysis|guidance|sampling|report)", schema.category
+        r"face editing/(loaders|photos|analysis|guidance|sampling|report)", schema.category
     )
     assert len(schema.description) > 20
 
@@ -201,8 +201,9 @@ def test_a_mask_is_of_the_parts_that_are_named(parsing):
 
 
 def test_eyes_are_found_in_a_parsing_and_in_landmarks(pair, parsing):
-    boxes, left, right = run("CropEyes", image=pair[1], parsing=parsing)
+    boxes, left, right, preview = run("CropEyes", image=pair[1], parsing=parsing)
     assert left.shape == right.shape == (1, 96, 160, 3)
+    assert preview.shape == pair[1].shape and not torch.equal(preview, pair[1])
     points = torch.zeros(478, 2)
     for index, x in zip((33, 133, 362, 263), (18.0, 27, 37, 46), strict=True):
         points[index] = torch.tensor([x, 30.0])

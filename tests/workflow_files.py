@@ -16,6 +16,9 @@ NAMES = (
     "analysis_only",
     "candidates_and_metrics",
     "batch_pairs",
+    "photo_swap",
+    "group_photo",
+    "frames",
 )
 SAMPLER = "FaceEdit_GuidedFaceSampler"
 

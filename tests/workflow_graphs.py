@@ -173,7 +173,7 @@ def sample(
         mask=seen["mask"]["mask"],
         embedding=seen["embedding"]["embedding"],
         guidance=chain["guidance"],
-        **{"seed": 0, "candidates": 4, "keep_background": True, **numbers},
+        **{"seed": 0, "candidates": 4, "keep_background": True, "noise": "per image", **numbers},
     )
 
 
@@ -339,10 +339,153 @@ def batch_pairs() -> Workflow:
     return flow
 
 
+def drawn_photo(flow: Workflow, **drawn: Any) -> tuple[Node, Node]:
+    """A drawn photo of people, and somebody else as the source."""
+    flow.group("Pictures")
+    photo = flow.own("DrawDemoPhoto", **{"seed": 0, "frames": 1, "known": "0", **drawn})
+    return photo, flow.own("DrawDemoPortraits", seed=5, pairs=1)
+
+
+def select(flow: Workflow, faces: Out, numbers: str = "", **compared: Any) -> Node:
+    """Some of the faces: by number, or those that are compared with an embedding."""
+    return flow.own(
+        "SelectFaces",
+        faces=faces,
+        order="left to right",
+        numbers=numbers,
+        **{"template": "demo", "max_distance": 0.6, "if_missing": "error", **compared},
+    )
+
+
+def align(flow: Workflow, photo: Node, faces: Out, smoothing: float = 0.0) -> Node:
+    """Crops for the bundled models."""
+    return flow.own(
+        "AlignFaces",
+        image=photo["image"],
+        faces=faces,
+        template="demo",
+        size=DEMO_SIZE,
+        smoothing=smoothing,
+    )
+
+
+def edit_photo(
+    flow: Workflow,
+    models: Mapping[str, Node],
+    source: Node,
+    photo: Node,
+    aligned: Node,
+    **numbers: Any,
+) -> Node:
+    """What is seen in the crops, the guidance of the demo, and the edit of the photo."""
+    seen = look(flow, models, source["source"], aligned["crops"])
+    seen["eyes"].inputs |= {"image": photo["image"], "faces": aligned["faces"]}
+    chain = preset_chain(flow, models, seen["eyes"], "demo")
+    numbers = {**sampling_of(DEMO), "candidates": 2, **numbers}
+    edit = sample(
+        flow, models["diffusion"], photo["image"], seen, chain, faces=aligned["faces"], **numbers
+    )
+    flow.group("Result")
+    flow.add("PreviewImage", "Before", images=photo["image"])
+    flow.add("PreviewImage", "The eyes that were found", images=seen["eyes"]["preview"])
+    flow.add("PreviewImage", "The edited crops", images=edit["candidates"])
+    flow.own(
+        "SaveEditedImage", "After", images=edit["best"], filename_prefix=f"face_edit/{flow.name}"
+    )
+    return edit
+
+
+OWN_PHOTOS = (
+    "For photos of your own, put **Load Image** and **Detect Faces** in the place of **Draw Demo "
+    "Photo**, choose the published models, and in **Align Faces** the template `ffhq` and the "
+    "model's size."
+)
+
+
+def photo_swap() -> Workflow:
+    """One face of a photo, and the photo comes back."""
+    flow = Workflow(
+        "photo_swap",
+        "## Any photo in, the same photo out\n\nOne face of a drawn photo is found, aligned, "
+        "edited and pasted back at the photo's own resolution. Outside the face the photo stays "
+        f"bit for bit. `numbers` of **Select Faces** chooses another.\n\n{OWN_PHOTOS}",
+    )
+    models = demo_models(flow)
+    photo, source = drawn_photo(flow, people=2, width=448, height=256)
+    flow.group("Faces")
+    chosen = select(flow, photo["faces"], "0")
+    aligned = align(flow, photo, chosen["faces"])
+    edit_photo(flow, models, source, photo, aligned)
+    return flow
+
+
+def group_photo() -> Workflow:
+    """Two of five people, whom references show."""
+    flow = Workflow(
+        "group_photo",
+        "## The right faces of many\n\nTwo of five people are edited: those whom the references "
+        "show, which are other pictures of them. Without an embedding **Select Faces** keeps all "
+        f"five.\n\n{OWN_PHOTOS}",
+    )
+    models = demo_models(flow)
+    photo, source = drawn_photo(flow, people=5, width=960, height=320, known="1, 3")
+    flow.group("Faces")
+    wanted = flow.own(
+        "EmbedIdentity",
+        "Who is wanted",
+        identity_model=models["identity"]["identity_model"],
+        image=photo["references"],
+        average=False,
+    )
+    chosen = select(
+        flow,
+        photo["faces"],
+        embedding=wanted["embedding"],
+        identity_model=models["identity"]["identity_model"],
+        image=photo["image"],
+    )
+    aligned = align(flow, photo, chosen["faces"])
+    edit_photo(flow, models, source, photo, aligned)
+    return flow
+
+
+def frames() -> Workflow:
+    """A clip whose people keep their new faces."""
+    flow = Workflow(
+        "frames",
+        "## A clip\n\nThe faces of all frames are tracked, their crops smoothed over time, and all "
+        "edited in one batch with the same noise for the same person. The metrics have `flicker`: "
+        "how much the edited crops change from frame to frame, relative to the clip's own."
+        f"\n\n{OWN_PHOTOS}",
+    )
+    models = demo_models(flow)
+    photo, source = drawn_photo(flow, people=1, width=256, height=256, frames=6)
+    flow.group("Faces")
+    tracked = flow.own(
+        "TrackFaces",
+        faces=photo["faces"],
+        identity_model=models["identity"]["identity_model"],
+        image=photo["image"],
+        template="demo",
+    )
+    aligned = align(flow, photo, tracked["faces"], smoothing=1.0)
+    edit = edit_photo(flow, models, source, photo, aligned, candidates=1, noise="per person")
+    flow.own(
+        "SaveMetrics",
+        metrics=edit["metrics"],
+        filename_prefix="face_edit/frames",
+        format="json",
+    )
+    return flow
+
+
 WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     face_swap_demo,
     face_swap_diffface,
     analysis_only,
     candidates_and_metrics,
     batch_pairs,
+    photo_swap,
+    group_photo,
+    frames,
 )

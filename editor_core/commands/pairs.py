@@ -13,12 +13,12 @@ from typing import Literal
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ..editing import edit_face
-from ..images import picture_files, read_image, write_png
+from ..images import picture_files, read_image, resize, to_signed, to_unit, write_png
 from ..settings import EditSettings
 from .options import models_of
-from .swap import fit
 
 COLUMNS = ("source", "target")
 RECORD = "pair"  # the PNG text chunk that says which pair a picture was made of
@@ -126,6 +126,14 @@ class PairEditor:
             {**self.work.metadata, RECORD: json.dumps(record)},
         )
         return _done(pair, distance, seconds)
+
+
+def fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
+    """The picture at the model's size, if it is a square."""
+    height, width = picture.shape[1:3]
+    if height != width:
+        raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
+    return picture if height == size else to_unit(resize(to_signed(picture), size))
 
 
 def _names(pair: Pair) -> dict[str, str]:

@@ -5,68 +5,57 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
 from ..checkpoints.loading import find_models
 from ..diffusion.sampling import Listener, Step
-from ..editing import edit_face
 from ..files import check_destination, sha256
-from ..images import read_image, read_mask, resize, to_mask, to_signed, to_unit, write_png
+from ..images import read_mask, read_photo, to_mask, write_png
+from ..photos import edit_photos
 from ..provenance import picture_metadata
 from ..settings import EditSettings
+from .faces import add_choice, pasting_of, pictured
 from .options import add_models, add_settings, describe_models, models_of, settings_of
 
 
 def add_swap(commands: Any) -> None:
     """The command's arguments."""
     parser = commands.add_parser("swap", help="put one face on another picture")
-    parser.add_argument("source", type=Path, help="square crop of an aligned face: who it will be")
-    parser.add_argument("target", type=Path, help="square crop of an aligned face: what is edited")
+    parser.add_argument("source", type=Path, help="a picture of who it will be")
+    parser.add_argument("target", type=Path, help="the photo that is edited")
     add_models(parser)
+    add_choice(parser)
     parser.add_argument("--mask", type=Path, help="grey picture, white where to edit the target")
     add_settings(parser)
+    parser.add_argument("--feather", type=float, help="pixels over which pasted edges fade")
     parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
     parser.set_defaults(run=swap)
 
 
 def swap(arguments: argparse.Namespace) -> None:
-    """Edits the target and writes the candidate closest to the source."""
+    """Edits the target's faces and writes it with the candidates closest to the source."""
     settings = settings_of(arguments)
     check_destination(arguments.out)
-    source, target = read_image(arguments.source), read_image(arguments.target)
-    mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)
+    source, target = read_photo(arguments.source), read_photo(arguments.target)
+    mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)[:, 0]
     models = models_of(arguments.models, arguments.precision, arguments.compile)
     describe_models(models, arguments.models)
-    size = models.diffusion.image_size
+    source, faces = pictured(arguments, models, settings.template, source, target)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
-        result = edit_face(
+        result = edit_photos(
             models,
-            _shown(source, size, arguments.source),
-            _shown(target, size, arguments.target),
+            source,
+            target,
+            faces,
             settings,
-            mask=None if mask is None else resize(mask, size)[:, 0],
+            mask=mask,
+            pasting=pasting_of(arguments),
             on_step=advancing(bar),
         )
     metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
-    write_png(arguments.out, result.images[0, 0], metadata)
-    print(f"wrote {arguments.out}: identity distance {result.distances[0, 0]:.4f}")
-
-
-def _shown(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
-    """The picture at the model's size; says so where that changes it."""
-    fitted, (height, width) = fit(picture, size, path), picture.shape[1:3]
-    if height != size:
-        print(f"{path}: {height}x{width} resized to {size}x{size}")
-    return fitted
-
-
-def fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
-    """The picture at the model's size, if it is a square."""
-    height, width = picture.shape[1:3]
-    if height != width:
-        raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
-    return picture if height == size else to_unit(resize(to_signed(picture), size))
+    write_png(arguments.out, result.image[0], metadata)
+    distances = ", ".join(f"{each:.4f}" for each in result.distances)
+    print(f"wrote {arguments.out}: identity distance {distances}")
 
 
 def advancing(bar: tqdm) -> Listener:

@@ -8,18 +8,24 @@ from .people import Scene
 
 
 class Canvas:
-    """Images (B,3,S,S) in [0,1] and labels (B,S,S), painted back to front.
+    """Images (B,3,H,W) in [0,1] and labels (B,H,W), painted back to front.
 
-    Coordinates `x`, `y` (1,S,S) run from -1 to 1 over the picture, y downwards.
+    Coordinates `x`, `y` (1,H,W) run from -1 to 1 over a portrait, y downwards; `pixel` is how far
+    apart they are.
     """
 
-    def __init__(self, scene: Scene, size: int):
-        line = (torch.arange(size) + 0.5) / size * 2 - 1
-        self.y, self.x = (grid[None] for grid in torch.meshgrid(line, line, indexing="ij"))
-        self.pixel = 2 / size
-        self.image = torch.zeros(len(scene), 3, size, size)
-        self.labels = torch.zeros(len(scene), size, size, dtype=torch.int64)
+    def __init__(self, scene: Scene, x: torch.Tensor, y: torch.Tensor, pixel: float):
+        self.x, self.y, self.pixel = x, y, pixel
+        self.image = torch.zeros(len(scene), 3, *x.shape[1:])
+        self.labels = torch.zeros(len(scene), *x.shape[1:], dtype=torch.int64)
         self.light = illumination(scene)
+
+    @classmethod
+    def square(cls, scene: Scene, size: int) -> Canvas:
+        """A whole portrait."""
+        line = (torch.arange(size) + 0.5) / size * 2 - 1
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        return cls(scene, x[None], y[None], 2 / size)
 
     def coverage(self, distance: torch.Tensor) -> torch.Tensor:
         """How much of each pixel lies inside a shape, from its signed distance."""

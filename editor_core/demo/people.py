@@ -6,6 +6,7 @@ A scene is everything that is neither: pose, gaze, expression, light, clothes, b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -48,6 +49,11 @@ class Traits:
     def rows(self, index):
         """Select rows by slice or index tensor."""
         return replace(self, values=self.values[index])
+
+    @classmethod
+    def stack(cls, traits):
+        """Several batches as one."""
+        return cls(torch.cat([each.values for each in traits]))
 
 
 class InnerFace(Traits):
@@ -167,6 +173,12 @@ class Identity:
     def rows(self, index) -> Identity:
         """Select people by slice or index tensor."""
         return Identity(self.inner.rows(index), self.outer.rows(index))
+
+    @classmethod
+    def stack(cls, people: Sequence[Identity]) -> Identity:
+        """Several batches as one."""
+        inner = InnerFace.stack([each.inner for each in people])
+        return cls(inner, OuterHead.stack([each.outer for each in people]))
 
     def wearing(self, inner: InnerFace) -> Identity:
         """The true swap: these heads with somebody else's inner faces."""

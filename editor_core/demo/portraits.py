@@ -61,18 +61,23 @@ def both_eyes_visible(labels: torch.Tensor) -> torch.Tensor:  # (B,H,W) -> (B,)
 
 def draw(identity: Identity, scene: Scene, size: int = 64) -> Portrait:
     """Draw person k in scene k, for the whole batch, at `size` x `size` pixels."""
-    canvas = Canvas(scene, size)
-    head = pose_head(canvas, identity.outer, scene)
+    canvas = Canvas.square(scene, size)
     draw_background(canvas, scene)
+    draw_person(canvas, identity, scene)
+    gaze = Gaze(torch.deg2rad(scene["gaze_pitch"]), torch.deg2rad(scene["gaze_yaw"]))
+    image = (canvas.image * canvas.light).clamp(0, 1)
+    return Portrait(image.permute(0, 2, 3, 1).contiguous(), canvas.labels, gaze)
+
+
+def draw_person(canvas: Canvas, identity: Identity, scene: Scene) -> None:
+    """Everything of a portrait but its background."""
+    head = pose_head(canvas, identity.outer, scene)
     draw_hair_behind(canvas, head, identity.outer)
     draw_body(canvas, head, identity.outer, scene)
     draw_ears(canvas, head, identity.outer, scene)
     features.draw_face(canvas, head, identity.inner, scene)
     draw_hair_in_front(canvas, head, identity.outer)
     draw_glasses(canvas, head, identity.inner, scene)
-    gaze = Gaze(torch.deg2rad(scene["gaze_pitch"]), torch.deg2rad(scene["gaze_yaw"]))
-    image = (canvas.image * canvas.light).clamp(0, 1)
-    return Portrait(image.permute(0, 2, 3, 1).contiguous(), canvas.labels, gaze)
 
 
 def draw_background(canvas: Canvas, scene: Scene) -> None:
@@ -124,7 +129,9 @@ def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
     opening = ellipse(x, canvas.y - 0.72, head.width * 0.72, 0.12 + 0.2 * column(scene["neckline"]))
     garment = torch.maximum(shoulders, -opening)
     fold = 1 + 0.08 * (x * 9).sin() - 0.2 * smooth(x.abs(), 0.5, 1.0)
-    canvas.paint(canvas.coverage(garment), cloth * fold[:, None], FacePart.CLOTH)
+    below = torch.maximum(x.abs() - 0.98, 1.30 - canvas.y)  # the picture's edge, in a portrait
+    worn = torch.minimum(garment, below)
+    canvas.paint(canvas.coverage(worn), cloth * fold[:, None], FacePart.CLOTH)
 
 
 def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:

@@ -151,9 +151,8 @@ def _require_boxes(boxes: EyeBoxes, image: Tensor) -> None:
 
 def _crop(image: Tensor, boxes: Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
     """(B,C,H,W), (B,4) -> (B,C,h,w)"""
-    return torch.cat(
-        [
-            resize(row[None, :, y0:y1, x0:x1], size, antialias)
-            for row, (x0, y0, x1, y1) in zip(image, boxes.tolist(), strict=True)
-        ]
-    )
+    crops = [
+        resize(row[None, :, y0:y1, x0:x1], size, antialias)
+        for row, (x0, y0, x1, y1) in zip(image, boxes.tolist(), strict=True)
+    ]
+    return torch.cat(crops) if crops else image.new_zeros(0, image.shape[1], *size)

@@ -78,19 +78,25 @@ def estimate_gaze(estimator: GazeEstimator, image: Tensor, boxes: EyeBoxes) -> G
 
 def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze) -> Tensor:  # (B,H,W,3) in [0, 1]
     """The pictures with an arrow from each eye, as long as the gaze is turned."""
+    eyes = torch.stack([boxes.left, boxes.right], 1)
+    widths = (eyes[..., 2] - eyes[..., 0]).tolist()
+    lines = arrow_lines(boxes, gaze).tolist()
+    return torch.stack([_arrows(*each) for each in zip(image, lines, widths, strict=True)])
+
+
+def arrow_lines(boxes: EyeBoxes, gaze: Gaze) -> Tensor:  # -> (B,2,2,2): eye, end, x and y
+    """From the middle of each eye to where its arrow ends, in pixels."""
     turned = torch.stack([gaze.pitch.cos() * gaze.yaw.sin(), -gaze.pitch.sin()], 1)  # x, y
-    eyes = torch.stack([boxes.left, boxes.right], 1).tolist()
-    painted = [_arrows(*each) for each in zip(image, eyes, turned.tolist(), strict=True)]
-    return torch.stack(painted)
+    eyes = torch.stack([boxes.left, boxes.right], 1).to(turned)
+    middle, width = (eyes[..., :2] + eyes[..., 2:]) / 2, eyes[..., 2:3] - eyes[..., :1]
+    return torch.stack([middle, middle + ARROW * width * turned[:, None]], 2)
 
 
-def _arrows(picture: Tensor, eyes: list[list[int]], turned: list[float]) -> Tensor:
+def _arrows(picture: Tensor, lines: list, widths: list[int]) -> Tensor:
     canvas = to_picture(picture)
     pen = ImageDraw.Draw(canvas)
-    for x0, y0, x1, y1 in eyes:
-        middle, reach = ((x0 + x1) / 2, (y0 + y1) / 2), ARROW * (x1 - x0)
-        tip = (middle[0] + reach * turned[0], middle[1] + reach * turned[1])
-        width = max(1, (x1 - x0) // 16)
-        pen.line([middle, tip], fill=ARROW_COLOUR, width=width)
+    for (middle, tip), eye in zip(lines, widths, strict=True):
+        width = max(1, eye // 16)
+        pen.line([*middle, *tip], fill=ARROW_COLOUR, width=width)
         pen.ellipse([tip[0] - width, tip[1] - width, tip[0] + width, tip[1] + width], ARROW_COLOUR)
     return from_picture(canvas)

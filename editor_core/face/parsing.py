@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images import Size, imagenet_normalise, resize
+from ..images import Size, blur, imagenet_normalise, resize
 
 
 class FacePart(IntEnum):
@@ -156,15 +156,7 @@ def face_mask(
     mask = parsing.mask(*parts)
     if grow:
         mask = F.max_pool2d(mask, 2 * grow + 1, stride=1, padding=grow)
-    return _blur(mask, feather) if feather else mask
-
-
-def _blur(mask: Tensor, sigma: float) -> Tensor:
-    radius = int(3 * sigma + 0.5)
-    offsets = torch.arange(-radius, radius + 1, device=mask.device, dtype=mask.dtype)
-    kernel = torch.softmax(-(offsets**2) / (2 * sigma**2), 0).view(1, 1, 1, -1)
-    padded = F.pad(mask, (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel), kernel.mT).clamp(0, 1)
+    return blur(mask, feather).clamp(0, 1)
 
 
 def require_face(parsing: FaceParsing, name: str = "picture") -> None:

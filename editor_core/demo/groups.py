@@ -1,0 +1,178 @@
+"""Photos of several drawn people, turned and scaled, in one or more frames, with known truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..face.aligning import Box
+from ..face.finding import box_around
+from ..face.records import Faces, Size, make_faces
+from ..face.resampling import invert, sample_points, shifted, transform
+from .canvas import Canvas
+from .landmarks import five_points
+from .pairs import UNSEEN
+from .people import Identity, InnerFace, Scene
+from .portraits import Portrait, both_eyes_visible, draw, draw_background, draw_person
+
+TURN = 0.35  # radians that a person may lean
+REACH = 1.3  # of a portrait's half side: hair and shoulders lie within
+SWAY = 0.12  # of a portrait's half side that people move within a clip
+
+
+@dataclass(frozen=True)
+class Group:
+    """People in a photo; `place` takes the coordinates of a portrait, -1 to 1, to its pixels."""
+
+    identity: Identity
+    scene: Scene
+    place: torch.Tensor  # (n,2,3)
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+    def wearing(self, inner: InnerFace) -> Group:
+        """The true swap: these people with somebody else's inner faces."""
+        return replace(self, identity=self.identity.wearing(inner))
+
+    @property
+    def points(self) -> torch.Tensor:  # (n,5,2)
+        """The five points of every face, in pixels of the photo."""
+        return transform(self.place, five_points(self.identity, self.scene))
+
+
+@dataclass(frozen=True)
+class GroupPhotos:
+    """Drawn frames and what is true of them."""
+
+    image: torch.Tensor  # (frames,H,W,3) in [0,1]
+    labels: torch.Tensor  # (frames,H,W) int64, CelebAMask-HQ classes
+    faces: Faces
+
+
+def photograph(groups: list[Group], size: Size) -> GroupPhotos:
+    """One frame of each group; the people are tracked by their place in it."""
+    drawn = [draw_group(group, size) for group in groups]
+    points = torch.cat([group.points for group in groups])
+    frame = [k for k, group in enumerate(groups) for _ in range(len(group))]
+    faces = make_faces(frame, box_around(points), points, size, len(groups))
+    image, labels = (torch.stack(each) for each in zip(*drawn, strict=True))
+    return GroupPhotos(image, labels, faces)
+
+
+def draw_group(group: Group, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
+    """A photo (H,W,3) in [0,1] and its labels (H,W); each person stands before the last one."""
+    image, labels = draw_backdrop(group.scene.rows([0]), size), torch.zeros(size).long()
+    for k in range(len(group)):
+        x0, y0, x1, y1 = box = bounds(group.place[k], size)
+        canvas = placed_canvas(group.scene.rows([k]), group.place[[k]], box)
+        canvas.image = image[:, :, y0:y1, x0:x1] / canvas.light
+        draw_person(canvas, group.identity.rows([k]), group.scene.rows([k]))
+        image[:, :, y0:y1, x0:x1] = (canvas.image * canvas.light).clamp(0, 1)
+        drawn, before = canvas.labels[0], labels[y0:y1, x0:x1]
+        labels[y0:y1, x0:x1] = torch.where(drawn > 0, drawn, before)
+    return image[0].permute(1, 2, 0).contiguous(), labels
+
+
+def draw_backdrop(scene: Scene, size: Size) -> torch.Tensor:  # -> (1,3,H,W)
+    """A portrait's background, stretched over a photo."""
+    y, x = ((torch.arange(length) + 0.5) / length * 2 - 1 for length in size)
+    y, x = torch.meshgrid(y, x, indexing="ij")
+    canvas = Canvas(scene, x[None], y[None], 2 / max(size))
+    draw_background(canvas, scene)
+    return (canvas.image * canvas.light).clamp(0, 1)
+
+
+def placed_canvas(scene: Scene, place: torch.Tensor, box: Box) -> Canvas:
+    """The part of a photo that the box cuts out, in the coordinates of a portrait."""
+    x0, y0, x1, y1 = box
+    to_portrait = invert(place)
+    at = sample_points(shifted(to_portrait, (x0, y0)), (y1 - y0, x1 - x0), 1)
+    return Canvas(scene, at[..., 0], at[..., 1], to_portrait[0, :, :2].det().sqrt().item())
+
+
+def bounds(place: torch.Tensor, size: Size) -> Box:  # (2,3)
+    """The pixels that a person may cover: all around the portrait, and down to the photo's end."""
+    corners = place.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * REACH
+    points = transform(place[None], corners[None])[0]
+    left, top = points.amin(0).floor().clamp(min=0).long().tolist()
+    right = min(size[1], int(points[:, 0].amax().ceil()))
+    return left, top, right, size[0]
+
+
+def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupPhotos:
+    """People whom no training has seen, side by side; in further frames they move."""
+    return photograph(random_groups(seed, people, frames, size), size)
+
+
+def draw_references(
+    seed: int, people: int, known: Sequence[int]
+) -> torch.Tensor:  # -> (len(known),64,64,3)
+    """Other pictures of some of these people, each aligned and alone."""
+    if not known or not set(known) <= set(range(people)):
+        raise ValueError(f"known are {list(known)}, expected some of 0 to {people - 1}")
+    generator = torch.Generator().manual_seed(UNSEEN + seed)
+    identity = random_group(people, (1, people), generator).identity
+    portraits = [random_scene(identity.rows([k]), generator)[1].image for k in range(people)]
+    return torch.cat([portraits[k] for k in known])
+
+
+def random_groups(seed: int, people: int, frames: int, size: Size) -> list[Group]:
+    """The same people in every frame, on their way from one pose to another."""
+    generator = torch.Generator().manual_seed(UNSEEN + seed)
+    first = random_group(people, size, generator)
+    last = moved(first, generator)
+    return [between(first, last, k / max(1, frames - 1)) for k in range(frames)]
+
+
+def random_group(people: int, size: Size, generator: torch.Generator) -> Group:
+    """People in a row, each leaning a little, all showing both eyes."""
+    shown = [random_person(generator) for _ in range(people)]
+    identity, scene = Identity.stack([p for p, _ in shown]), Scene.stack([s for _, s in shown])
+    column = size[1] / people
+    smaller, angle, height = (torch.rand(people, generator=generator) for _ in range(3))
+    half = min(column * 0.65, size[0] * 0.45) * (1 - 0.25 * smaller)
+    x = (torch.arange(people) + 0.5) * column
+    y = size[0] * (0.5 + 0.2 * height)
+    angle = TURN * (2 * angle - 1)
+    return Group(identity, scene, placement(half, angle, torch.stack([x, y], 1)))
+
+
+def random_person(generator: torch.Generator) -> tuple[Identity, Scene]:
+    """Somebody, in a scene."""
+    identity = Identity.random(1, generator)
+    return identity, random_scene(identity, generator)[0]
+
+
+def random_scene(identity: Identity, generator: torch.Generator) -> tuple[Scene, Portrait]:
+    """A scene in which both eyes of one person are seen, and the portrait."""
+    while True:
+        scene = Scene.random(1, generator)
+        portrait = draw(identity, scene)
+        if both_eyes_visible(portrait.labels).all():
+            return scene, portrait
+
+
+def placement(half: torch.Tensor, angle: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+    """Portraits of half side (n,), turned (n,) radians, around centres (n,2) -> (n,2,3)."""
+    along, across = half * angle.cos(), half * angle.sin()
+    turn = torch.stack([along, -across, across, along], 1).unflatten(1, (2, 2))
+    return torch.cat([turn, centre[..., None]], 2)
+
+
+def moved(group: Group, generator: torch.Generator) -> Group:
+    """The same people in the same clothes and light, elsewhere and looking elsewhere."""
+    other = Scene.random(len(group), generator)
+    pose = {name: other.column(name) for name in ("yaw", "pitch", "gaze_yaw", "gaze_pitch")}
+    sway = SWAY * group.place[:, 0, :2].norm(dim=1)[:, None]
+    shift = sway * (2 * torch.rand(len(group), 2, generator=generator) - 1)
+    place = torch.cat([group.place[:, :, :2], group.place[:, :, 2:] + shift[..., None]], 2)
+    return replace(group, scene=group.scene.with_(**pose), place=place)
+
+
+def between(first: Group, last: Group, way: float) -> Group:
+    """Where the people are after a share of the way, 0 to 1."""
+    scene = replace(first.scene, values=torch.lerp(first.scene.values, last.scene.values, way))
+    return replace(first, scene=scene, place=torch.lerp(first.place, last.place, way))

@@ -1,0 +1,122 @@
+"""The crops of faces, each cut out of its photo to the template of a model family."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..images import rgb, to_signed
+from .records import Faces, Size
+from .resampling import counted_from, inside, invert, resample, transform
+from .templates import Template
+
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1, the second corner exclusive
+SMALLEST = 4  # pixels of the photo that a crop's side may cover
+LARGEST = 4  # photos that it may cover
+READ = 2  # pixels around a crop that its interpolation may read
+
+
+def align_faces(faces: Faces, template: Template, size: int) -> Faces:
+    """The faces with the affines of their crops, each `size` pixels a side."""
+    aligned = replace(faces, affine=template.affine(faces) * size, crop_size=size)
+    _require_sides(aligned)
+    _require_touching(aligned)
+    return aligned
+
+
+def _require_sides(faces: Faces) -> None:
+    affine, size = faces.aligned()
+    most = LARGEST * max(faces.size)
+    for row, side in enumerate((size / affine[:, :, :2].det().abs().sqrt()).tolist()):
+        if not SMALLEST <= side <= most:
+            raise ValueError(
+                f"the crop of face {row} is {side:.4g} pixels of the photo wide, expected "
+                f"{SMALLEST} to {most}: give its box or points in pixels of the photo"
+            )
+
+
+def _require_touching(faces: Faces) -> None:
+    height, width = faces.size
+    for row, corners in enumerate(quads(faces)):
+        low, high = corners.amin(0), corners.amax(0)
+        if (high <= 0).any() or low[0] >= width or low[1] >= height:
+            raise ValueError(
+                f"face {row} lies outside its photo of {height}x{width}: give its box or points in "
+                "pixels of the photo"
+            )
+
+
+def quads(faces: Faces) -> Tensor:  # (n,4,2)
+    """The corners of the crops in the photo, clockwise from the crop's upper left."""
+    affine, size = faces.aligned()
+    corners = affine.new_tensor([[0, 0], [size, 0], [size, size], [0, size]])
+    return transform(invert(affine), corners.expand(len(affine), -1, -1))
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What the faces' crops show."""
+
+    image: Tensor  # (n,3,S,S) in [-1,1]; beyond the photo's edges it is reflected
+    inside: Tensor  # (n,1,S,S) in [0,1]: how much of each pixel lies in the photo
+
+
+def crop_faces(photos: Tensor, faces: Faces) -> Crops:  # (frames,H,W,1, 3 or 4) in [0,1]
+    """The crop of every aligned face; of a photo no more is converted than its crops need."""
+    require_frames(photos, faces)
+    _, size = faces.aligned()
+    crops = [crop_face(photos, face) for face in faces]
+    none = Crops(photos.new_zeros(0, 3, size, size), photos.new_zeros(0, 1, size, size))
+    return Crops(
+        torch.cat([none.image, *(each.image for each in crops)]),
+        torch.cat([none.inside, *(each.inside for each in crops)]),
+    )
+
+
+def crop_face(photos: Tensor, face: Faces) -> Crops:
+    """The crop of one face."""
+    affine, size = face.aligned()
+    to_photo = invert(affine)
+    x0, y0, x1, y1 = needed(quads(face)[0], face.size)
+    window = to_signed(rgb(photos[face.frame, y0:y1, x0:x1]).float(), "photo")
+    image = resample(window, counted_from(to_photo, (x0, y0)), (size, size), "reflection")
+    return Crops(image, inside(to_photo, (size, size), face.size).to(image))
+
+
+def crop_masks(masks: Tensor, faces: Faces) -> Tensor:  # (frames or 1,H,W) -> (n,S,S)
+    """What lies in each crop of the photos' masks; beyond the photo's edges there is none."""
+    affine, size = faces.aligned()
+    rows = masks.expand(faces.frames, -1, -1)
+    crops = [
+        resample(rows[face.frame][:, None], invert(face.aligned()[0]), (size, size), "zeros")[0]
+        for face in faces
+    ]
+    return torch.cat([masks.new_zeros(0, size, size), *crops])
+
+
+def needed(quad: Tensor, size: Size) -> Box:  # (4,2)
+    """The pixels that a crop reads: those within it, and those reflected beyond the photo."""
+    (left, top), (right, bottom) = quad.amin(0).tolist(), quad.amax(0).tolist()
+    (x0, x1), (y0, y1) = _span(left, right, size[1]), _span(top, bottom, size[0])
+    return x0, y0, x1, y1
+
+
+def _span(low: float, high: float, length: int) -> tuple[int, int]:
+    mirrored_low, mirrored_high = -low, 2 * length - high
+    first = math.floor(min(low, mirrored_high)) - READ
+    last = math.ceil(max(high, mirrored_low)) + READ
+    return min(max(first, 0), length - 1), max(min(last, length), 1)
+
+
+def require_frames(photos: Tensor, faces: Faces) -> None:
+    """Refuses photos other than those in which the faces were found."""
+    count, (height, width) = len(photos), photos.shape[1:3]
+    if (count, (height, width)) != (faces.frames, faces.size):
+        h, w = faces.size
+        raise ValueError(
+            f"the faces are of {faces.frames} pictures of {h}x{w}, these are {count} of "
+            f"{height}x{width}: find the faces of these"
+        )

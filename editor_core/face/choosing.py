@@ -1,0 +1,108 @@
+"""Which of the faces: by order and number, by likeness to somebody, by a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .aligning import crop_faces
+from .finding import require_masks
+from .identity import IdentityEncoder, embed_identity, identity_distance
+from .records import Faces
+
+SAME_PERSON = 0.6  # identity distance up to which two faces are taken for one person's
+
+ORDERS: dict[str, Callable[[Faces], Tensor]] = {
+    "left to right": lambda faces: faces.centre[:, 0],
+    "top to bottom": lambda faces: faces.centre[:, 1],
+    "largest first": lambda faces: -faces.area,
+    "smallest first": lambda faces: faces.area,
+    "surest first": lambda faces: -faces.score,
+}
+"""What faces are ordered by; lower comes first."""
+
+
+def choose_by_number(faces: Faces, order: str, numbers: Sequence[int] | None) -> Faces:
+    """The faces in those places of an order, from 0 in every frame; None for all of them.
+
+    Tracked people have one place in all frames, by the mean of what they are ordered by.
+    """
+    if order not in ORDERS:
+        raise ValueError(f'order is "{order}", expected one of: {", ".join(ORDERS)}')
+    place = places(faces, ORDERS[order](faces))
+    if numbers is None:
+        return faces
+    return faces.rows(torch.isin(place, torch.tensor(list(numbers))).nonzero().flatten())
+
+
+def places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
+    """Every face's place by `key`, in its frame, or among all the people where they are known."""
+    if faces.person is not None:
+        return _places_of_people(faces.person, key)
+    place = torch.zeros_like(faces.frame)
+    for rows in _by_frame(faces):
+        place[rows] = key[rows].argsort(stable=True).argsort()
+    return place
+
+
+def _places_of_people(person: Tensor, key: Tensor) -> Tensor:
+    people = person.unique()
+    means = [key[person == each].mean().item() for each in people]
+    ranked = sorted(zip(means, people.tolist(), strict=True))
+    rank = {number: place for place, (_, number) in enumerate(ranked)}
+    return torch.tensor([rank[number] for number in person.tolist()], dtype=torch.int64)
+
+
+def numbers_in(text: str) -> list[int] | None:
+    """`"0, 2"` -> [0, 2]; nothing -> None, for all."""
+    words = text.replace(",", " ").split()
+    if not all(word.isdecimal() for word in words):
+        raise ValueError(f'faces are "{text}", expected numbers from 0 on, as 0, 2: correct them')
+    return [int(word) for word in words] or None
+
+
+def embed_faces(encoder: IdentityEncoder, photos: Tensor, faces: Faces) -> Tensor:  # -> (n,E)
+    """The identities of aligned faces."""
+    like = next(encoder.network.parameters())
+    crops = crop_faces(photos, faces).image.to(like)
+    rows = [embed_identity(encoder, crop[None]).float().cpu() for crop in crops]
+    return torch.cat(rows) if rows else torch.zeros(0, 1)
+
+
+def choose_by_likeness(faces: Faces, reference: Tensor, most: float = SAME_PERSON) -> Faces:
+    """In every frame the face most like one of the people `reference` (m,E), one for each.
+
+    A face further than `most` (identity distance) from a person is not theirs.
+    """
+    if faces.embedding is None:
+        raise ValueError("the faces have no embeddings, expected some to compare: embed them first")
+    if not len(faces):
+        return faces
+    distance = identity_distance(faces.embedding[:, None], reference[None])  # (n,m)
+    chosen = {
+        rows[int(column.argmin())]
+        for rows in _by_frame(faces)
+        for column in distance[rows].T
+        if column.min() <= most
+    }
+    return faces.rows(sorted(chosen))
+
+
+def _by_frame(faces: Faces) -> list[list[int]]:
+    """The rows of every frame that has faces."""
+    return [
+        (faces.frame == frame).nonzero().flatten().tolist()
+        for frame in faces.frame.unique().tolist()
+    ]
+
+
+def choose_by_mask(faces: Faces, masks: Tensor) -> Faces:  # (1 or frames,H,W)
+    """The faces the middle of whose box is white."""
+    require_masks(masks, faces.size, faces.frames)
+    rows = masks.expand(faces.frames, -1, -1)
+    x, y = faces.centre.long().unbind(1)
+    height, width = faces.size
+    white = rows[faces.frame, y.clamp(0, height - 1), x.clamp(0, width - 1)] > 0.5
+    return faces.rows(white.nonzero().flatten())

@@ -1,0 +1,167 @@
+"""Faces from whatever tells of them: landmarks, boxes, masks, numbers, or the picture itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .records import Faces, Size, extent, make_faces, no_faces
+
+# Points of the known sets of landmarks, sides as in the picture
+CORNERS = {68: (36, 39, 42, 45), 478: (33, 133, 362, 263), 468: (33, 133, 362, 263)}
+NOSE = {68: 30, 478: 1, 468: 1}
+MOUTH = {68: (48, 54), 478: (61, 291), 468: (61, 291)}
+
+IN_BOX = ((0.26, 0.36), (0.74, 0.36), (0.5, 0.55), (0.3, 0.72), (0.7, 0.72))
+"""Where a box from brows to chin usually has the five points, in its sides."""
+
+BOX_REACH = 1.7  # of such a box, from the middle of its points
+
+
+def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: Size) -> Faces:
+    """The faces of ComfyUI's landmarks: a list of faces a frame, each with `landmarks_xy`."""
+    found = [
+        (frame, torch.as_tensor(face["landmarks_xy"]).float(), float(face.get("score", 1)))
+        for frame, faces in enumerate(landmarks)
+        for face in faces
+    ]
+    if not found:
+        return no_faces(size, len(landmarks))
+    points = torch.stack([points for _, points, _ in found])
+    return make_faces(
+        [frame for frame, *_ in found],
+        extent(points),
+        five_points_of(points),
+        size,
+        len(landmarks),
+        score=torch.tensor([score for *_, score in found]),
+        landmarks=points,
+    )
+
+
+def five_points_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,5,2)
+    """The middles of the eyes, the tip of the nose and the corners of the mouth."""
+    corners = eye_corners_of(landmarks)
+    count = landmarks.shape[1]
+    eyes = corners.unflatten(1, (2, 2)).mean(2)
+    rest = landmarks[:, [NOSE[count], *MOUTH[count]]]
+    return torch.cat([eyes, rest], 1)
+
+
+def eye_corners_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,4,2)
+    """The corners of both eyes, from left to right."""
+    count = landmarks.shape[1]
+    if count not in CORNERS:
+        raise ValueError(
+            f"a face has {count} landmarks, expected 68, 468 or 478: give those of another detector"
+        )
+    return landmarks[:, CORNERS[count]]
+
+
+def faces_in_boxes(boxes: Sequence[Sequence[Mapping[str, float]]], size: Size) -> Faces:
+    """Upright faces that fill ComfyUI's boxes, a list a frame, each with x, y, width, height."""
+    frame = [k for k, each in enumerate(boxes) for _ in each]
+    corners = [
+        [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
+        for each in boxes
+        for box in each
+    ]
+    scores = [box.get("score", 1.0) for each in boxes for box in each]
+    box = torch.tensor(corners).float().reshape(-1, 4)
+    return make_faces(
+        frame, box, points_in(box), size, len(boxes), score=torch.tensor(scores).float()
+    )
+
+
+def points_in(box: Tensor) -> Tensor:  # (n,4) -> (n,5,2)
+    """Where an upright face that fills the box has its five points."""
+    return box[:, None, :2] + box.new_tensor(IN_BOX) * (box[:, None, 2:] - box[:, None, :2])
+
+
+def faces_in_masks(masks: Tensor, size: Size, frames: int) -> Faces:  # (1 or frames,H,W)
+    """One upright face a frame, which fills the extent of its mask; none where it is empty."""
+    require_masks(masks, size, frames)
+    boxes = [_extent(mask > 0.5) for mask in masks.expand(frames, -1, -1)]
+    found = [(k, box) for k, box in enumerate(boxes) if box is not None]
+    box = torch.tensor([box for _, box in found]).float().reshape(-1, 4)
+    return make_faces([k for k, _ in found], box, points_in(box), size, frames)
+
+
+def require_masks(masks: Tensor, size: Size, frames: int) -> None:
+    """Refuses masks that are not of these frames."""
+    if masks.ndim != 3 or masks.shape[1:] != size or len(masks) not in (1, frames):
+        raise ValueError(
+            f"mask has shape {tuple(masks.shape)}, expected (1 or {frames}, {size[0]}, {size[1]}): "
+            "give one of the photo"
+        )
+
+
+def _extent(filled: Tensor) -> tuple[int, int, int, int] | None:  # (H,W) bool
+    rows, columns = (filled.any(side).nonzero().flatten().tolist() for side in (1, 0))
+    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
+
+
+def faces_in_text(text: str, size: Size, frames: int) -> Faces:
+    """Faces from a line of numbers each: x0 y0 x1 y1 of a box, or x y of the five points.
+
+    A line may begin with its frame and a colon; without, it counts for all frames.
+    """
+    lines = [line for line in text.replace(",", " ").splitlines() if line.strip()]
+    found = [(frame, *_parsed(numbers)) for line in lines for frame, numbers in _told(line, frames)]
+    if not found:
+        return no_faces(size, frames)
+    frame, box, points = zip(*found, strict=True)
+    return make_faces(frame, torch.stack(box), torch.stack(points), size, frames)
+
+
+def _told(line: str, frames: int) -> Iterable[tuple[int, list[float]]]:
+    """The frames that a line tells of, and its numbers."""
+    before, colon, numbers = line.rpartition(":")
+    told: Sequence[int] = range(frames)
+    try:
+        told = [int(before)] if colon else told
+        values = [float(word) for word in numbers.split()]
+    except ValueError:
+        values = []
+    if len(values) not in (4, 10) or not set(told) <= set(range(frames)):
+        raise ValueError(
+            f'"{line.strip()}" tells no face in {frames} frames, expected 4 numbers of a box or 10 '
+            "of five points, perhaps after a frame and a colon: correct the line"
+        )
+    return ((frame, values) for frame in told)
+
+
+def _parsed(values: list[float]) -> tuple[Tensor, Tensor]:
+    numbers = torch.tensor(values)
+    if len(values) == 4:
+        return numbers, points_in(numbers[None])[0]
+    points = numbers.view(5, 2)
+    return box_around(points[None])[0], points
+
+
+def box_around(points: Tensor) -> Tensor:  # (n,5,2) -> (n,4)
+    """The upright box from brows to chin around five points."""
+    low, high = points.amin(1), points.amax(1)
+    half = (high - low).amax(1, keepdim=True) * BOX_REACH / 2
+    middle = (low + high) / 2
+    return torch.cat([middle - half, middle + half], 1)
+
+
+def whole_pictures(size: Size, frames: int) -> Faces:
+    """One face a frame that fills the largest square in the picture's middle: aligned already."""
+    (height, width), side = size, min(size)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = torch.tensor([[left, top, left + side, top + side]]).expand(frames, -1)
+    return make_faces(range(frames), box, points_in(box), size, frames)
+
+
+def missing_faces(faces: Faces, what: str) -> str | None:
+    """Why there are frames without a face, in words; None where every frame has one."""
+    empty = faces.without_faces()
+    if not empty:
+        return None
+    shown = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
+    return f"{what} in picture {shown} of {faces.frames}"

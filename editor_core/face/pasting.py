@@ -1,0 +1,179 @@
+"""Edited crops back in their photos: several faces on one canvas, at the photo's own resolution.
+
+What is pasted is the difference between the edited crop and the one that was cut out, so that an
+unchanged crop changes nothing, and a changed one brings no blur where it did not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..images import add_change, blur, rgb, to_signed
+from .aligning import Box, crop_face, quads, require_frames
+from .records import Faces
+from .resampling import resample, shifted
+
+UNCHANGED, CHANGED = 2 / 255, 16 / 255  # of the range [-1,1]: where detail of the photo gives way
+BORDER = 0.06  # of a crop's side over which a mask that was not given fades out
+BANDS = 4  # of multi-band blending, each twice as coarse as the one before
+PASTINGS = ("feather", "multi-band")
+
+
+@dataclass(frozen=True)
+class Pasting:
+    """How crops are blended in."""
+
+    feather: float = 4.0  # pixels of the photo (sigma) over which the mask fades inwards; 0: hard
+    blending: str = "feather"  # one of PASTINGS: coarse bands of the picture fade more widely
+    match_colours: bool = False  # mean and deviation of the edit's colours, as the photo's were
+
+    def __post_init__(self) -> None:
+        if self.blending not in PASTINGS:
+            expected = ", ".join(PASTINGS)
+            raise ValueError(f'blending is "{self.blending}", expected one of: {expected}')
+        if self.feather < 0:
+            raise ValueError(f"feather is {self.feather}: expected 0 or more")
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """Photos with edited faces."""
+
+    image: Tensor  # (frames,H,W,C) in [0,1]: outside the mask the photo, bit for bit
+    mask: Tensor  # (frames,H,W) in [0,1]: where, and how much, something was pasted
+
+
+def paste_faces(
+    photos: Tensor,
+    faces: Faces,
+    edited: Tensor,
+    masks: Tensor | None = None,
+    pasting: Pasting | None = None,
+    skin: Tensor | None = None,
+) -> Pasted:
+    """Paste every aligned face's edited crop (n,3,S,S) in [-1,1] back into its photo.
+
+    `photos` (frames,H,W,3 or 4) in [0,1]; alpha stays. `masks` (n,S,S) say where in the crops;
+    without them nearly all of a crop is pasted. `skin` (n,S,S) is where colours are matched, else
+    the masks. Where faces meet, the first one stays on top.
+    """
+    pasting = pasting or Pasting()
+    require_frames(photos, faces)
+    masks = _all_but_the_border(faces).to(edited) if masks is None else masks
+    skin = masks if skin is None else skin
+    for name, given in (("crops", edited), ("masks", masks), ("skin", skin)):
+        _require_crops(given, faces, name)
+    canvas = Pasted(photos.clone(), photos.new_zeros(photos.shape[:3]))
+    for face, crop, mask, where in zip(faces, edited, masks, skin, strict=True):
+        original = crop_face(photos, face).image.to(crop)
+        new = matched(crop[None], original, where) if pasting.match_colours else crop[None]
+        _paste(canvas, photos, face, original, new, mask.to(crop)[None, None], pasting)
+    return canvas
+
+
+def _paste(
+    canvas: Pasted,
+    photos: Tensor,
+    face: Faces,
+    original: Tensor,
+    edited: Tensor,
+    mask: Tensor,
+    pasting: Pasting,
+) -> None:
+    """Bring one crop onto the canvas, within the part of the photo that it touches."""
+    x0, y0, x1, y1 = window(face, margin=3 * pasting.feather + 1)
+    here = (face.frame, slice(y0, y1), slice(x0, x1))
+    to_crop = shifted(face.aligned()[0], (x0, y0)).to(edited)
+
+    def seen(x: Tensor) -> Tensor:  # (1,C,S,S) -> (1,C,h,w)
+        return resample(x, to_crop, (y1 - y0, x1 - x0), "zeros")
+
+    photo = to_signed(rgb(photos[here]).float(), "photo").to(edited)
+    change = seen(edited - original)
+    change = change - seen(changed(edited - original)) * (photo - seen(original))
+    feather = pasting.feather and max(pasting.feather, size_of_a_pixel(to_crop))
+    change, weight = blended(change, seen(mask), replace(pasting, feather=feather))
+    free = (1 - canvas.mask[here])[:, None].to(weight)
+    _add(canvas, here, free * change, free * weight)
+
+
+def _add(canvas: Pasted, here: tuple, change: Tensor, weight: Tensor) -> None:
+    """Add a change (1,3,h,w) where its weight (1,1,h,w) is above 0."""
+    before = canvas.image[here]
+    after = add_change(rgb(before).to(change), change).to(before)
+    touched = (weight > 0).movedim(1, -1)
+    canvas.image[here] = torch.cat([torch.where(touched, after, rgb(before)), before[..., 3:]], -1)
+    canvas.mask[here] += weight[:, 0].to(canvas.mask)
+
+
+def blended(change: Tensor, mask: Tensor, pasting: Pasting) -> tuple[Tensor, Tensor]:
+    """A change (1,3,h,w) weighed by its mask (1,1,h,w), and the weight of its finest band."""
+    weight = mask * fade(mask, pasting.feather)
+    if pasting.blending == "feather":
+        return change * weight, weight
+    sigmas = [max(pasting.feather, 1.0) * 2**k for k in range(BANDS)]
+    coarser = [change, *(blur(change, sigma) for sigma in sigmas[1:]), torch.zeros_like(change)]
+    bands = [fine - coarse for fine, coarse in pairwise(coarser)]
+    weights = [mask * fade(mask, sigma) for sigma in sigmas]
+    weighed = [band * each for band, each in zip(bands, weights, strict=True)]
+    return torch.stack(weighed).sum(0), weights[0]
+
+
+def fade(mask: Tensor, sigma: float) -> Tensor:  # (1,1,h,w) -> (1,1,h,w)
+    """Grows from 0 at the edge of the mask to 1 within it, about two sigma further in."""
+    return (2 * blur((mask > 0).to(mask), sigma) - 1).clamp(0, 1)
+
+
+def size_of_a_pixel(to_crop: Tensor) -> float:  # (1,2,3)
+    """How many of the photo's pixels a pixel of the crop is wide: no edge is finer than that."""
+    return 1 / to_crop[0, :, :2].det().sqrt().item()
+
+
+def changed(difference: Tensor) -> Tensor:  # (1,3,S,S) -> (1,1,S,S) in [0,1]
+    """Where a crop was edited, so that finer detail of the photo must not show through."""
+    most = F.max_pool2d(difference.abs().amax(1, keepdim=True), 3, stride=1, padding=1)
+    return ((most - UNCHANGED) / (CHANGED - UNCHANGED)).clamp(0, 1)
+
+
+def matched(edited: Tensor, original: Tensor, where: Tensor) -> Tensor:  # (1,3,S,S), (S,S)
+    """The edit with the original's mean and deviation of every colour, measured in `where`."""
+    share = where / where.sum().clamp(min=1e-6)
+
+    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (x * share).sum((2, 3), keepdim=True)
+        return mean, ((x - mean).square() * share).sum((2, 3), keepdim=True).sqrt()
+
+    (mean, deviation), (aim, spread) = statistics(edited), statistics(original)
+    return ((edited - mean) * spread / deviation.clamp(min=1e-3) + aim).clamp(-1, 1)
+
+
+def window(face: Faces, margin: float) -> Box:
+    """The bounds of a face's crop with a margin in pixels, as far as the photo goes."""
+    height, width = face.size
+    corners = quads(face)[0]
+    left, top = (corners.amin(0) - margin).floor().long().tolist()
+    right, bottom = (corners.amax(0) + margin).ceil().long().tolist()
+    return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+
+
+def _all_but_the_border(faces: Faces) -> Tensor:  # -> (n,S,S)
+    _, size = faces.aligned()
+    line = (torch.arange(size) + 0.5) / size
+    inwards = (torch.minimum(line, 1 - line) / BORDER).clamp(0, 1)
+    return torch.minimum(inwards[:, None], inwards).expand(len(faces), -1, -1)
+
+
+def _require_crops(given: Tensor, faces: Faces, name: str) -> None:
+    _, size = faces.aligned()
+    expected = (len(faces), size, size)
+    shape = (len(given), *given.shape[-2:])
+    if shape != expected:
+        raise ValueError(
+            f"got {name} {' x '.join(map(str, shape))}, expected {' x '.join(map(str, expected))}: "
+            "give one for each of these faces, as large as it was aligned"
+        )

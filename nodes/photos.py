@@ -1,0 +1,212 @@
+"""From photos to aligned crops of their faces, and back; and drawn photos to try it on."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..editor_core.face.aligning import align_faces, crop_faces
+from ..editor_core.face.choosing import (
+    numbers_in,
+)
+from ..editor_core.face.parsing import FaceParsing, FacePart, face_mask
+from ..editor_core.face.pasting import PASTINGS, Pasting, paste_faces
+from ..editor_core.face.records import Faces
+from ..editor_core.face.templates import template_named
+from ..editor_core.face.tracking import smooth_faces
+from ..editor_core.images import to_unit
+from . import host, sockets
+from .finding import CATEGORY, template_input
+
+
+class AlignFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "AlignFaces",
+            display_name="Align Faces",
+            category=CATEGORY,
+            description="Cuts every face out, upright and scaled as the pictures were that a model "
+            "learned from.",
+            search_aliases=["crop face", "warp face", "ffhq align"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photos of the faces."),
+                sockets.Faces.Input("faces", tooltip="From Detect Faces, for instance."),
+                template_input(
+                    "ffhq",
+                    "ffhq: for the published diffusion models. arcface: for identity models. demo: "
+                    "for the bundled models. whole box: for pictures that are aligned already.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=256,
+                    min=16,
+                    max=2048,
+                    tooltip="Pixels of a crop's side, those of the model.",
+                ),
+                io.Float.Input(
+                    "smoothing",
+                    default=0.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.5,
+                    tooltip="Frames (sigma) over which a tracked person's crop is averaged; more "
+                    "is steadier and follows more slowly. 0 for single photos.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="crops", tooltip="One a face, in their order."),
+                sockets.Faces.Output(
+                    display_name="faces", tooltip="With the crops' places, for Paste Faces Back."
+                ),
+                io.Mask.Output(
+                    display_name="inside",
+                    tooltip="White where a crop shows the photo, black where it is reflected "
+                    "beyond the photo's edges.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Tensor, faces: Faces, template: str, size: int, smoothing: float
+    ) -> io.NodeOutput:
+        aligned = align_faces(faces, template_named(template), size)
+        if smoothing:
+            aligned = smooth_faces(aligned, smoothing)
+        crops = crop_faces(image.float().cpu(), aligned)
+        shown = (host.handed_back(x) for x in (to_unit(crops.image), crops.inside[:, 0]))
+        crop, inside = shown
+        return io.NodeOutput(crop, aligned, inside)
+
+
+class PasteFacesBack(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "PasteFacesBack",
+            display_name="Paste Faces Back",
+            category=CATEGORY,
+            description="Puts edited crops back into their photos, at the photos' own resolution. "
+            "Outside the masks the photos stay bit for bit.",
+            search_aliases=["uncrop", "paste face", "face composite"],
+            inputs=[
+                io.Image.Input("image", tooltip="The photos that the faces were cut out of."),
+                sockets.Faces.Input("faces", tooltip="From Align Faces."),
+                io.Image.Input("crops", tooltip="The edited crops, one a face."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Of the crops: white where they are pasted; one, or one a face.",
+                ),
+                sockets.Parsing.Input(
+                    "parsing",
+                    optional=True,
+                    tooltip="Of the crops: the face is pasted where there is no mask, and colours "
+                    "are matched on the skin.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=4.0,
+                    min=0.0,
+                    max=256.0,
+                    step=0.5,
+                    tooltip="Pixels of the photo (sigma) over which the mask fades inwards; more "
+                    "blends more softly.",
+                ),
+                io.Combo.Input(
+                    "blending",
+                    options=list(PASTINGS),
+                    default="feather",
+                    tooltip="multi-band: coarse differences fade more widely than fine ones, which "
+                    "hides seams of light and colour.",
+                ),
+                io.Boolean.Input(
+                    "match_colours",
+                    default=False,
+                    tooltip="On: the crops get the mean and the contrast of the photo's colours.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                io.Mask.Output(display_name="pasted", tooltip="Where something was pasted."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        faces: Faces,
+        crops: Tensor,
+        feather: float,
+        blending: str,
+        match_colours: bool,
+        mask: Tensor | None = None,
+        parsing: FaceParsing | None = None,
+    ) -> io.NodeOutput:
+        if mask is None and parsing is not None:
+            mask = face_mask(parsing)[:, 0]
+        pasted = paste_faces(
+            image.float().cpu(),
+            faces,
+            host.signed(crops, "crops").cpu(),
+            None if mask is None else mask.float().cpu().expand(len(faces), -1, -1),
+            Pasting(feather, blending, match_colours),
+            None if parsing is None else parsing.mask(FacePart.SKIN)[:, 0].cpu(),
+        )
+        return io.NodeOutput(host.handed_back(pasted.image), host.handed_back(pasted.mask))
+
+
+class DrawDemoPhoto(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return host.schema(
+            "DrawDemoPhoto",
+            display_name="Draw Demo Photo",
+            category=CATEGORY,
+            description="Draws a photo of people that nobody trained on, or a clip of them, with "
+            "their faces as they truly lie: so that a graph runs with no file to fetch.",
+            search_aliases=["example photo", "test group photo"],
+            inputs=[
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Which people; try others."
+                ),
+                io.Int.Input("people", default=3, min=1, max=8, tooltip="How many, side by side."),
+                io.Int.Input("frames", default=1, min=1, max=64, tooltip="More than 1: they move."),
+                io.Int.Input(
+                    "width", default=768, min=128, max=4096, step=8, tooltip="Pixels of the photo."
+                ),
+                io.Int.Input(
+                    "height", default=432, min=128, max=4096, step=8, tooltip="Pixels of the photo."
+                ),
+                io.String.Input(
+                    "known",
+                    default="0",
+                    tooltip="Whose portraits come along, from 0 at the left, as 0, 2. Empty: all.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image"),
+                sockets.Faces.Output(
+                    display_name="faces", tooltip="As a perfect detector would find them."
+                ),
+                io.Image.Output(
+                    display_name="references",
+                    tooltip="Other pictures of those, 64 pixels, for the bundled models.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, seed: int, people: int, frames: int, width: int, height: int, known: str
+    ) -> io.NodeOutput:
+        from ..editor_core.demo.groups import draw_group_photos, draw_references
+
+        photos = draw_group_photos(seed, people, frames, (height, width))
+        references = draw_references(seed, people, numbers_in(known) or range(people))
+        return io.NodeOutput(photos.image, photos.faces, references)
+
+
+NODES = [AlignFaces, PasteFacesBack, DrawDemoPhoto]

@@ -1,0 +1,159 @@
+"""Photos edited as wholes: every face, the right face, the same person alike in all frames."""
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
+from guided_face_edit.editor_core.face.aligning import quads
+from guided_face_edit.editor_core.face.parsing import FACE_PARTS
+from guided_face_edit.editor_core.face.pasting import Pasting
+from guided_face_edit.editor_core.face.records import no_faces
+from guided_face_edit.editor_core.face.tracking import track_faces
+from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
+from guided_face_edit.editor_core.photos import aligned_faces, edit_photos
+from guided_face_edit.editor_core.presets import preset
+from guided_face_edit.editor_core.settings import FaceModels, TermSettings
+from guided_face_edit.tests.groups import PHOTO, aligned, group_photo
+from guided_face_edit.tests.tiny import seeded, tiny_encoder, tiny_parser
+
+SIZE = 32
+OFF = TermSettings(0)
+UNGUIDED = dict.fromkeys(("identity", "parsing", "gaze", "pixel", "lpips"), OFF)
+QUICK = replace(preset("demo"), respacing="2", skip=0, candidates=1, seed=7, **UNGUIDED)
+
+
+@cache
+def _models():
+    config = UNetConfig(32, (1.0,), 1, (), head_channels=16, identity_channels=24)
+    unet = seeded(lambda: UNet(config))
+    for parameter in unet.parameters():
+        if not parameter.any():
+            values = torch.arange(parameter.numel(), dtype=parameter.dtype).sin() / 20
+            parameter.copy_(values.view_as(parameter))
+    diffusion = DiffusionModel(unet, GaussianDiffusion.linear(1000), SIZE)
+    return FaceModels(diffusion, tiny_encoder(), tiny_parser())
+
+
+def _edit(photos, faces, **options):
+    source = torch.rand(1, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(1)).double()
+    settings = options.pop("settings", QUICK)
+    return edit_photos(_models(), source, photos, faces, settings, **options)
+
+
+def _face_mask(photos):
+    return torch.isin(photos.labels, torch.tensor(FACE_PARTS)).double()
+
+
+def test_five_of_five_faces_are_edited_and_nothing_else():
+    photos = group_photo()
+    photo = photos.image.double()
+    settings = replace(QUICK, candidates=2)
+    mask, pasting = _face_mask(photos), Pasting(1.0)
+    result = _edit(photo, photos.faces, mask=mask, pasting=pasting, settings=settings)
+    assert result.edit.images.shape == (5, 2, SIZE, SIZE, 3)
+    assert torch.equal(result.image[result.mask == 0], photo[result.mask == 0])
+    change = (result.image - photo).abs().amax(3)[0]
+    for x, y in photos.faces.points[:, 2].long().tolist():
+        assert change[y - 2 : y + 3, x - 2 : x + 3].max() > 0.02
+
+
+def test_a_chosen_face_is_edited_alone_and_as_it_would_be_among_all():
+    photos = group_photo()
+    photo = photos.image.double()
+    alone = _edit(photo, photos.faces.rows([0]), mask=_face_mask(photos))
+    all_ = _edit(photo, photos.faces, mask=_face_mask(photos))
+    torch.testing.assert_close(alone.edit.images[0], all_.edit.images[0])
+    x = int(photos.faces.points[0, :, 0].max()) + 60
+    assert torch.equal(alone.image[:, :, x:], photo[:, :, x:])
+
+
+def test_a_parsed_face_needs_no_mask():
+    photos = group_photo()
+    photo = photos.image.double()
+    result = _edit(photo, photos.faces.rows([1]))
+    assert 0 < result.mask.mean() < 0.2 and not torch.equal(result.image, photo)
+
+
+def test_photos_without_faces_come_out_as_they_went_in():
+    photos = group_photo()
+    result = _edit(photos.image, no_faces(PHOTO, 1))
+    assert torch.equal(result.image, photos.image) and result.distances == []
+
+
+def test_alpha_and_odd_sizes_survive():
+    photos = group_photo()
+    cut = torch.cat([photos.image, photos.image[..., :1]], 3)[:, :269, :477].double()
+    faces = replace(photos.faces, size=(269, 477)).rows([2])
+    result = _edit(cut, faces)
+    assert result.image.shape == cut.shape and torch.equal(result.image[..., 3], cut[..., 3])
+
+
+def _still():
+    """The same photo twice, two of its faces tracked."""
+    photos = group_photo()
+    twice = replace(photos.faces.rows([0, 1, 0, 1]), frame=torch.tensor([0, 0, 1, 1]), frames=2)
+    return photos.image.double().expand(2, -1, -1, -1), track_faces(twice)
+
+
+def test_one_person_has_the_same_noise_in_all_frames():
+    photos, faces = _still()
+    mask = _face_mask(group_photo())
+    same = _edit(photos, faces, mask=mask, noise="per person")
+    assert torch.equal(same.image[0], same.image[1])
+    assert not torch.equal(same.edit.images[0], same.edit.images[1])
+    other = _edit(photos, faces, mask=mask)
+    assert not torch.equal(other.image[0], other.image[1])
+
+
+def test_flicker_is_less_with_the_noise_of_the_person():
+    photos, faces = _still()
+    mask = _face_mask(group_photo())
+    still, restless = (
+        _edit(photos, faces, mask=mask, noise=noise).edit.metrics.series["flicker"][0].values
+        for noise in ("per person", "per image")
+    )
+    assert still == (0.0,) * 2 and all(each > 0 for each in restless)
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        ("per person", "noise per person needs tracked faces: track them"),
+        ("same", 'noise is "same", expected one of: per image, per person'),
+    ],
+)
+def test_noise_that_cannot_be(noise, message):
+    photos = group_photo()
+    with pytest.raises(ValueError, match=message):
+        _edit(photos.image, photos.faces, noise=noise)
+
+
+def test_one_source_serves_all_faces_or_each_has_its_own():
+    photos = group_photo()
+    faces = photos.faces.rows([0, 1])
+    sources = torch.rand(2, SIZE, SIZE, 3, dtype=torch.float64)
+    result = edit_photos(_models(), sources, photos.image.double(), faces, QUICK)
+    assert len(result.distances) == 2
+    with pytest.raises(ValueError, match="got 3 sources and 2 targets"):
+        edit_photos(_models(), sources[[0, 1, 1]], photos.image.double(), faces, QUICK)
+
+
+def test_faces_that_are_aligned_keep_their_template_at_the_models_size():
+    photos = group_photo()
+    own = aligned(photos, "demo", 64)
+    faces = aligned_faces(own, "ffhq", SIZE)
+    assert faces.crop_size == SIZE
+    torch.testing.assert_close(quads(faces), quads(own))
+    other = aligned_faces(photos.faces, "ffhq", SIZE)
+    assert (quads(other) - quads(own)).abs().max() > 1
+
+
+def test_everything_works_under_inference_mode():
+    photos = group_photo()
+    faces = photos.faces.rows([0])
+    with torch.inference_mode():
+        inside = _edit(photos.image.double(), faces).image
+    assert torch.equal(inside, _edit(photos.image.double(), faces).image)
