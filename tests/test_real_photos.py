@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from guided_face_edit.editor_core.__main__ import main
 from guided_face_edit.editor_core.demo.groups import draw_group_photos
+from guided_face_edit.editor_core.demo.models import WEIGHTS
 from guided_face_edit.editor_core.face.aligning import align_faces, crop_faces, quads
 from guided_face_edit.editor_core.face.detecting import FaceDetector
 from guided_face_edit.editor_core.face.pasting import paste_faces
@@ -170,3 +172,13 @@ def test_five_faces_in_twelve_megapixels_fit_in_one_and_a_half_gigabytes(tmp_pat
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert run.returncode == 0, run.stderr
     assert float(run.stdout.split()[-1]) < 1.5
+
+
+def test_swap_finds_the_face_of_a_photo_by_the_detector(yunet, astronaut, tmp_path):
+    photo, edited = tmp_path / "photo.png", tmp_path / "edited.png"
+    write_png(photo, astronaut)
+    pictures = (str(photo), str(photo), "--out", str(edited), "--detector", str(yunet))
+    few = ("--preset", "demo", "--respacing", "2", "--skip", "0", "--candidates", "1")
+    assert main(["swap", *pictures, "--models", str(WEIGHTS), *few]) == 0
+    rows = (read_image(edited) - astronaut).abs().amax((0, 2, 3)).nonzero()
+    assert rows.min() > 20 and rows.max() < 220
