@@ -14,7 +14,7 @@ from ..demo.evaluation import Measurements, measure
 from ..demo.models import load_demo_models, load_examiners
 from ..demo.pairs import draw_pairs
 from ..demo.report import OWN_METRICS, Figure, ablations, figures
-from ..demo.sweep import REFERENCE, TRIALS, Row, Trial, table, tried
+from ..demo.sweep import TRIALS, Row, Trial, references, table, tried
 from ..files import write_json
 from ..settings import EditSettings
 from .swap import settings_as_json
@@ -53,7 +53,7 @@ def sweep_summary(
     count: int, seed: int, rows: Sequence[Row], trials: Mapping[str, Trial]
 ) -> dict[str, Any]:
     """What is written: how to repeat it, the machine, a table for each trial."""
-    reference = next(row for row in rows if row.name == REFERENCE)
+    held = references(rows)
     return {
         "command": f"python -m editor_core demo --evaluate {count} --seed {seed} --sweep",
         "machine": machine(),
@@ -62,8 +62,8 @@ def sweep_summary(
                 "name": row.name,
                 "settings": settings_as_json(row.name, trials[row.name].settings),
                 "seconds": row.seconds,
-                "cheaper_by": reference.seconds / row.seconds,
-                "within_reference": row.within(reference),
+                "cheaper_by": {each.name: each.seconds / row.seconds for each in held},
+                "as_good_as": {each.name: row.within(each) for each in held},
                 "pareto": not row.beaten(rows),
                 "figures": [asdict(figure) for figure in row.figures],
             }
