@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from guided_face_edit.nodes import NODES
+from guided_face_edit.tests import shipped
 from guided_face_edit.tests.live_server import NodeError
 from guided_face_edit.tests.workflow_files import NAMES, SAMPLER, quick_graph
 
@@ -179,6 +180,29 @@ def test_a_model_file_is_inspected_and_converted(server):
     convert["inputs"]["overwrite"] = False
     server.run({"1": convert})
     assert (server.base / "models" / "face_edit" / "gaze" / "live.safetensors").is_file()
+
+
+def test_the_face_of_a_real_photograph_is_found_and_cut_out(server):
+    folder = server.base / "models" / "face_edit" / "detection"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(shipped.yunet(), folder / "yunet.onnx")
+    shutil.copy(shipped.astronaut(), server.base / "input" / "astronaut.png")
+    graph = {
+        "photo": {"class_type": "LoadImage", "inputs": {"image": "astronaut.png"}},
+        "found": _node("DetectFaces", image=["photo", 0], detector="yunet.onnx"),
+        "cut": _node("AlignFaces", image=["photo", 0], faces=["found", 0], template="ffhq"),
+        "shown": {"class_type": "PreviewImage", "inputs": {"images": ["cut", 0]}},
+        "said": {"class_type": "PreviewAny", "inputs": {"source": ["found", 1]}},
+    }
+    graph["found"]["inputs"] |= {"min_score": 0.6, "min_size": 24, "if_missing": "error"}
+    graph["cut"]["inputs"] |= {"size": 128, "smoothing": 0.0}
+    try:
+        outputs = server.run(graph)
+    except NodeError as error:
+        assert "opencv-python-headless" in str(error)
+        pytest.skip("the server's Python has no OpenCV: pip install opencv-python-headless")
+    (crop,) = outputs["shown"]["images"]
+    assert _pixels(server, crop).shape == (128, 128, 3)
 
 
 def _node(kind, **inputs):

