@@ -246,7 +246,12 @@ class DrawDemoPortraits(io.ComfyNode):
             search_aliases=["example faces", "test portraits"],
             inputs=[
                 io.Int.Input(
-                    "seed", default=0, min=0, max=0xFFFFFFFF, tooltip="Which people; try others."
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Which people; try others.",
                 ),
                 io.Int.Input(
                     "pairs",

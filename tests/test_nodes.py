@@ -93,6 +93,12 @@ def test_every_input_says_what_it_does(schema):
         assert each.io_type in WORDS or each.io_type.startswith("FACE_")
 
 
+def test_a_seed_says_that_it_is_stepped(schema):
+    """The page steps every number of that name, and keeps a widget's value for it."""
+    for each in schema.inputs:
+        assert bool(getattr(each, "control_after_generate", None)) == (each.id == "seed")
+
+
 def test_every_node_has_its_help_page(schema, root):
     page = (root / "web" / "docs" / f"{schema.node_id}.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {schema.display_name}\n")
