@@ -61,7 +61,7 @@ def test_the_browsers_graph_is_the_servers(root, name):
         assert api[number]["class_type"] == kind
         assert {k: v for k, v in inputs.items() if isinstance(v, list)} == wired
         constants = [value for value in inputs.values() if not isinstance(value, list)]
-        extra = {SAMPLER: ["fixed"], "LoadImage": ["image"]}.get(kind, [])
+        extra = ["fixed"] * ("seed" in inputs) + ["image"] * (kind == "LoadImage")
         assert sorted(map(str, values)) == sorted(map(str, constants + extra))
 
 
