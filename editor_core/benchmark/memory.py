@@ -52,7 +52,9 @@ def memory_of(config: str, way: str, threads: int) -> Memory:
 
 
 def main(config: str, way: str, threads: str) -> None:
-    """Measures in this process."""
+    """Measures in this process, into which a step's libraries have been loaded before."""
+    import kornia.geometry  # noqa: F401
+
     torch.set_num_threads(int(threads))
     run = WAYS[way].made_of(subject(config))
     before = settled()
