@@ -21,8 +21,8 @@ def on_cluster(
     the repository, the models and the pictures lie at the same paths on every machine.
     """
     ray = _ray()
-    from ray.exceptions import RayActorError
-    from ray.util import ActorPool
+    from ray.exceptions import RayActorError  # pyright: ignore[reportMissingImports]
+    from ray.util import ActorPool  # pyright: ignore[reportMissingImports]
 
     ray.init(address=address, include_dashboard=False, log_to_driver=False)
     try:
@@ -50,7 +50,7 @@ def _room(resources: Mapping[str, float], threads: int, gpus: int) -> int:
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError("--ray needs Ray, which is not installed: pip install ray") from error
     return ray
