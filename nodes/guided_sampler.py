@@ -51,13 +51,9 @@ class GuidedFaceSampler(io.ComfyNode):
                 sockets.Guidance.Input(
                     "guidance", optional=True, tooltip="The chain of terms; none draws freely."
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Of the first edit; each further candidate and target takes the next.",
+                host.seed_input(
+                    "Of the first edit; each further candidate and target takes the next.",
+                    most=0xFFFFFFFFFFFF,
                 ),
                 io.Int.Input(
                     "steps",

@@ -47,6 +47,13 @@ def schema(node: str, **fields: Any) -> io.Schema:
     return io.Schema(**{name: value for name, value in named.items() if name in known})
 
 
+def seed_input(tooltip: str, most: int = 0xFFFFFFFF) -> Any:
+    """A seed, which the page steps after every run where it is told to."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=most, control_after_generate=True, tooltip=tooltip
+    )
+
+
 def chosen(name: str, choice: str, options: Mapping[str, Choice]) -> Choice:
     """What a combo stands for; old versions of ComfyUI do not check its value."""
     if choice not in options:

@@ -169,14 +169,7 @@ class DrawDemoPhoto(io.ComfyNode):
             "their faces as they truly lie: so that a graph runs with no file to fetch.",
             search_aliases=["example photo", "test group photo"],
             inputs=[
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Which people; try others.",
-                ),
+                host.seed_input("Which people; try others."),
                 io.Int.Input("people", default=3, min=1, max=8, tooltip="How many, side by side."),
                 io.Int.Input("frames", default=1, min=1, max=64, tooltip="More than 1: they move."),
                 io.Int.Input(

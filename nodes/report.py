@@ -245,14 +245,7 @@ class DrawDemoPortraits(io.ComfyNode):
             "64 pixels, for the bundled demo models.",
             search_aliases=["example faces", "test portraits"],
             inputs=[
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Which people; try others.",
-                ),
+                host.seed_input("Which people; try others."),
                 io.Int.Input(
                     "pairs",
                     default=1,

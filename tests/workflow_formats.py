@@ -7,7 +7,7 @@ from typing import Any
 
 from ..nodes import NODES
 from .standin.core import CORE
-from .workflow_graphs import Node, Out, Workflow
+from .workflow_parts import Node, Out, Workflow
 
 WIDTH, COLUMN, GAP = 300, 360, 40  # pixels of a node, of a column, between nodes
 TITLE, SLOT, WIDGET, PICTURE = 34, 20, 26, 260  # heights
