@@ -12,33 +12,18 @@ from PIL import Image
 
 import guided_face_edit
 from guided_face_edit.editor_core.images import read_image, write_png
-from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.host import fingerprint
+from guided_face_edit.tests.running import BY_NAME, QUICK, load, run
 
 WORDS = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "FACES", "BOUNDING_BOX"}
-
-
-BY_NAME = {node.__name__: node for node in NODES}
 
 
 @pytest.fixture(params=NODES, ids=lambda node: node.__name__)
 def schema(request):
     return request.param.GET_SCHEMA()
-
-
-def run(name, **inputs):
-    """Execute as the host does: on a locked class, in inference mode."""
-    with torch.inference_mode():
-        return BY_NAME[name].run(inputs).args
-
-
-def load(name):
-    settings = {"precision": "auto"} if name == "FaceDiffusionModel" else {}
-    (hosted,) = run(f"Load{name}", model_name="demo.safetensors", **settings)
-    return hosted
 
 
 @pytest.fixture(scope="module")
@@ -136,46 +121,6 @@ def test_the_diffusion_model_comes_in_the_precision_asked_for():
         assert next(hosted.model.network.parameters()).dtype == dtype
     with pytest.raises(ValueError, match='precision is "int8", expected one of: fp32'):
         run("LoadFaceDiffusionModel", model_name="demo.safetensors", precision="int8")
-
-
-@pytest.fixture
-def eyes_file(folders):
-    """A pickle among the gaze models, named as ComfyUI lists it."""
-    folder = Path(folders.models_dir, "face_edit", "gaze")
-    network = EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4))
-    torch.save(network.state_dict(), folder / "eyes.pt")
-    yield folder / "eyes.pt"
-    for file in folder.glob("eyes.*"):
-        file.unlink()
-
-
-def test_a_model_file_is_told_in_words(eyes_file):
-    (choice,) = BY_NAME["InspectModelFile"].GET_SCHEMA().inputs
-    assert {"gaze/eyes.pt", "gaze/demo.safetensors", "parsing/demo.safetensors"} <= {
-        *choice.options
-    }
-    (report,) = run("InspectModelFile", model_file="gaze/eyes.pt")
-    assert re.search("family +EyeNet\n +kind +gaze\n", report)
-    assert "no gaze model x.pt in models/face_edit/gaze" in BY_NAME[
-        "InspectModelFile"
-    ].validate_inputs(model_file="gaze/x.pt")
-    with pytest.raises(ValueError, match='folder is "ears", expected one of: diffusion'):
-        run("InspectModelFile", model_file="ears/x.pt")
-
-
-def test_a_model_file_is_converted_into_the_folder_of_its_kind(folders, eyes_file):
-    inputs = {"model_file": "gaze/eyes.pt", "save_as": "", "half": True, "overwrite": False}
-    (report,) = run("ConvertModelFile", **inputs)
-    written = eyes_file.with_suffix(".safetensors")
-    assert str(written) in report and written.stat().st_size < eyes_file.stat().st_size
-    assert "eyes.safetensors" in folders.get_filename_list("face_edit_gaze")
-    (hosted,) = run("LoadGazeModel", model_name="eyes.safetensors")
-    assert hosted.model.network.config.nfeatures == 4
-    with pytest.raises(FileExistsError, match="is there already: name another, or overwrite it"):
-        run("ConvertModelFile", **inputs)
-    run("ConvertModelFile", **inputs | {"overwrite": True})
-    with pytest.raises(ValueError, match=r'"\.\./x\.safetensors" leads out of .*gaze'):
-        run("ConvertModelFile", **inputs | {"save_as": "../x.safetensors"})
 
 
 def test_a_diffusers_folder_is_a_diffusion_model(folders, pair, mask, embedding):
@@ -276,19 +221,6 @@ def _chain(model):
     (one,) = run("IdentityGuidance", identity_model=model, views=2, **pull, **views)
     (two,) = run("PixelGuidance", guidance=one, **pull)
     return two
-
-
-QUICK = {
-    "seed": 3,
-    "steps": 4,
-    "skip": 1,
-    "sampler": "ddim",
-    "eta": 0.0,
-    "candidates": 2,
-    "ramp_end": 0.6,
-    "keep_background": True,
-    "clip_denoised": True,
-}
 
 
 def _sample(pair, mask, embedding, /, **changes):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.face.pasting import PASTINGS
-from guided_face_edit.tests.test_nodes import QUICK, load, run
+from guided_face_edit.tests.running import QUICK, load, run
 
 FOUND = {"order": "left to right", "numbers": "", "template": "demo", "max_distance": 0.6}
 TOLD = {"numbers": "", "already_aligned": False, "if_missing": "error"}
