@@ -345,10 +345,7 @@ class LoadIdentityEmbedding(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, embedding_name: str | None = None) -> bool | str:
         """Say where the file was looked for, before anything runs."""
-        try:
-            return embedding_name is None or bool(host.embedding_path(embedding_name))
-        except FileNotFoundError as error:
-            return str(error)
+        return host.verdict(host.embedding_path, embedding_name)
 
     @classmethod
     def fingerprint_inputs(cls, embedding_name: str) -> Any:

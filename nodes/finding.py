@@ -118,10 +118,7 @@ class DetectFaces(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, detector: str | None = None) -> bool | str:
         """Say where the file was looked for, before anything runs."""
-        try:
-            return detector is None or bool(host.detector_path(detector))
-        except FileNotFoundError as error:
-            return str(error)
+        return host.verdict(host.detector_path, detector)
 
     @classmethod
     def execute(

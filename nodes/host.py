@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +94,17 @@ def new_model_path(kind: str, name: str | os.PathLike[str]) -> Path:
         raise ValueError(f'"{name}" leads out of {root}: give a name inside it')
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def verdict(look: Callable[[str], object], name: str | None) -> bool | str:
+    """What a node says of a file's name before anything runs: fine, or where it was looked for.
+
+    A name that is wired comes later, and is None before.
+    """
+    try:
+        return name is None or bool(look(name))
+    except (FileNotFoundError, ValueError) as error:
+        return str(error)
 
 
 def embedding_path(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -79,10 +80,7 @@ class _Loader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model_name: str | None = None) -> bool | str:
         """Say where the file was looked for, before anything runs."""
-        try:
-            return model_name is None or bool(model_path(cls.kind, model_name))
-        except MissingModel as error:
-            return str(error)
+        return host.verdict(partial(model_path, cls.kind), model_name)
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str, **others: Any) -> Any:

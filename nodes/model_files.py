@@ -10,7 +10,6 @@ from comfy_api.latest import io, ui
 
 from ..editor_core.checkpoints.convert import convert
 from ..editor_core.checkpoints.inspection import inspect
-from ..editor_core.checkpoints.known_files import MissingModel
 from . import host
 from .loaders import CATEGORY, model_path
 
@@ -42,10 +41,7 @@ class _OfFile(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model_file: str | None = None) -> bool | str:
         """Say where the file was looked for."""
-        try:
-            return model_file is None or bool(file_path(model_file))
-        except (MissingModel, ValueError) as error:
-            return str(error)
+        return host.verdict(file_path, model_file)
 
     @classmethod
     def fingerprint_inputs(cls, model_file: str, **others: Any) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..checkpoints.known_files import hashed
 from ..checkpoints.loading import find_models
 from ..diffusion.sampling import Listener, Step
-from ..files import check_destination, sha256
+from ..files import check_destination
 from ..images import read_mask, read_photo, to_mask, write_png
 from ..photos import edit_photos
 from ..provenance import picture_metadata
@@ -80,6 +81,6 @@ def edit_metadata(
 ) -> dict[str, str]:
     """What an edited picture says of itself, `models` being the folder of the model files."""
     files = find_models(models).values()
-    hashes = {path.relative_to(models).as_posix(): sha256(path) for path in files}
+    hashes = {path.relative_to(models).as_posix(): hashed(path) for path in files}
     told = {**settings_as_json(name, settings), "precision": precision}
     return picture_metadata(told, hashes)
