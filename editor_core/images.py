@@ -57,7 +57,7 @@ def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W)
 
 
 def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
-    """A mask in [0, 1] that fits `image` (B,H,W,3); one mask serves a whole batch."""
+    """A mask in [0, 1] that fits `image` (B,H,W,3), also in dtype; one serves a whole batch."""
     if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}, expected (1 or {image.shape[0]}, height, width): "
@@ -68,7 +68,7 @@ def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,
         raise ValueError(f"mask is {h}x{w}, image is {height}x{width}: resize the mask first")
     _require_range(mask, "mask")
     _require_filled(mask)
-    return mask[:, None].expand(image.shape[0], -1, -1, -1).clone()
+    return mask[:, None].expand(image.shape[0], -1, -1, -1).to(image.dtype, copy=True)
 
 
 def _require_range(x: Tensor, name: str) -> None:

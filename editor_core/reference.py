@@ -14,9 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .diffusion.noise import Noise
+from .diffusion.noise import Noise, Normal
 from .diffusion.process import GaussianDiffusion
-from .diffusion.sampling import Blend, Guided, batch_index, sample_ddim, sample_ddpm, unblended
+from .diffusion.sampling import (
+    Blend,
+    Guided,
+    GuidedDenoiser,
+    Listener,
+    Reached,
+    batch_index,
+    reach_ddpm,
+    sample_ddim,
+    unblended,
+    walk,
+)
 from .face.eyes import EYE_CORNERS, EyeBoxes, boxes_around
 from .face.parsing import FaceParsing
 from .guidance.gradient import Guide
@@ -205,7 +216,7 @@ class UnscaledGuide(Guide):
 
 @dataclass(frozen=True)
 class ReferenceBackground:
-    """Blends the target at noise level t into a sample of level t - 1; draws noise every step."""
+    """Blends the target at noise level t into a sample of level t - 1."""
 
     target: Tensor  # (B,3,H,W)
     mask: Tensor  # (B,1,H,W)
@@ -213,14 +224,12 @@ class ReferenceBackground:
     masking_threshold: int
     after_ramp: bool = True
 
-    def __call__(self, sample: Tensor, t: int, noise: Noise) -> Tensor:
-        """Blend the sample reached by the step at index t."""
-        level = batch_index(t, sample)
-        noised = self.diffusion.q_sample(self.target, level, noise.draw(sample))
+    def __call__(self, sample: Normal, t: int) -> Normal:
+        """Blend the sample to which the step at index t leads."""
         if t <= self.masking_threshold and not self.after_ramp:
             return sample
-        soft = self.mask * self.weight(t)
-        return sample * soft + noised * (1 - soft)
+        noised = self.diffusion.marginal(self.target, batch_index(t, self.target))
+        return sample.over(noised, self.mask * self.weight(t))
 
     def weight(self, t: int) -> float:
         """The ramp; negative above step 75, where the mask should count for nothing."""
@@ -239,15 +248,38 @@ def reference_background(
     return ReferenceBackground(target, mask, diffusion, masking_threshold, settings.keep_background)
 
 
+def sample_ddpm_drawing_twice(
+    guide: GuidedDenoiser,
+    diffusion: GaussianDiffusion,
+    x_t: Tensor,
+    start: int,
+    *,
+    noise: Noise,
+    blend: Blend,
+    on_step: Listener,
+) -> Tensor:
+    """DDPM that draws a step's noise before it guides, and noise for the background after it.
+
+    The second is drawn where nothing is blended, too.
+    """
+
+    def reach(x_t: Tensor, t: int) -> Reached:
+        drawn = noise.draw(x_t)
+        reached = reach_ddpm(guide, x_t, t)
+        return replace(reached, sample=Normal.known(reached.sample.at(drawn)))
+
+    return walk(reach, x_t, start, noise, blend, on_step)
+
+
 def sample_ddim_unblended(*args, blend: Blend, **options) -> Tensor:
     """DDIM that is handed a blend and never calls it."""
     return sample_ddim(*args, blend=unblended, **options)
 
 
 def choose_sampler(settings: EditSettings) -> Sampler:
-    """DDPM, or DDIM without a blend."""
+    """DDPM with two draws a step, or DDIM without a blend."""
     return (
-        sample_ddpm
+        sample_ddpm_drawing_twice
         if settings.sampler == "ddpm"
         else partial(sample_ddim_unblended, eta=settings.eta)
     )

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.diffusion.blending import LinearRamp, NoisedBackground, composite
-from guided_face_edit.editor_core.diffusion.noise import PerImageNoise
+from guided_face_edit.editor_core.diffusion.noise import Normal, PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 
 SPACED = GaussianDiffusion.linear(1000).respaced("100")
@@ -37,7 +37,7 @@ def test_a_ramp_that_ends_before_it_starts_is_none(end):
 
 def test_the_background_is_noised_to_the_level_of_the_sample():
     sample = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    blended = _background()(sample, 20, PerImageNoise([7]))
+    blended = _background()(Normal.known(sample), 20).draw(PerImageNoise([7]))
     target, noise = torch.full((1, 3, 4, 4), 0.5), PerImageNoise([7]).draw(sample)
     noised = SPACED.q_sample(target, torch.tensor([19]), noise)
     assert torch.equal(blended[..., :2], noised[..., :2])
@@ -45,15 +45,16 @@ def test_the_background_is_noised_to_the_level_of_the_sample():
 
 
 def test_after_the_last_step_the_background_is_the_target():
-    blended = _background()(torch.zeros(1, 3, 4, 4), 0, PerImageNoise([7]))
+    sample = Normal(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+    blended = _background()(sample, 0).draw(PerImageNoise([7]))
     assert (blended[..., :2] == 0.5).all()
 
 
 def test_a_background_of_the_ramp_alone_lets_go():
-    sample, noise = torch.zeros(1, 3, 4, 4), PerImageNoise([7])
+    sample = Normal.known(torch.zeros(1, 3, 4, 4))
     free = _background(after_ramp=False)
-    assert torch.equal(free(sample, 20, noise), sample)
-    assert not torch.equal(free(sample, 60, noise), sample)
+    assert free(sample, 20) is sample
+    assert not torch.equal(free(sample, 60).mean, sample.mean)
 
 
 def test_a_composite_keeps_the_target_bit_for_bit():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.diffusion.noise import PerImageNoise
+from guided_face_edit.editor_core.diffusion.noise import Normal
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.diffusion.sampling import Guided
 from guided_face_edit.editor_core.face.parsing import FaceParser
@@ -68,13 +68,14 @@ def test_the_ramp_is_that_of_75_steps():
     assert weights == pytest.approx([-25 / 45, 0, 22 / 45, 1, 1])
 
 
-def test_a_background_that_is_not_kept_draws_its_noise_all_the_same():
-    target, mask, sample = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4), torch.ones(1, 3, 4, 4)
-    background = ReferenceBackground(target, mask, FULL.respaced("100"), 30, after_ramp=False)
-    noise, same = PerImageNoise([3]), PerImageNoise([3])
-    assert torch.equal(background(sample, 30, noise), sample)
-    same.draw(sample)
-    assert torch.equal(noise.draw(sample), same.draw(sample))
+def test_the_background_is_noisier_than_the_sample_and_let_go_after_the_ramp():
+    target, mask = torch.full((1, 3, 4, 4), 0.5), torch.zeros(1, 1, 4, 4)
+    spaced, sample = FULL.respaced("100"), Normal.known(torch.ones(1, 3, 4, 4))
+    background = ReferenceBackground(target, mask, spaced, 30, after_ramp=False)
+    noised = spaced.marginal(target, torch.tensor([31]))
+    assert torch.equal(background(sample, 31).mean, noised.mean)
+    assert torch.equal(background(sample, 31).std, noised.std.expand_as(mask))
+    assert background(sample, 30) is sample
 
 
 def test_every_draw_comes_from_one_stream():

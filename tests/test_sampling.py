@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from guided_face_edit.editor_core.diffusion.noise import PerImageNoise
+from guided_face_edit.editor_core.diffusion.noise import Normal, PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion, Prediction
 from guided_face_edit.editor_core.diffusion.sampling import (
     Guided,
@@ -12,9 +12,11 @@ from guided_face_edit.editor_core.diffusion.sampling import (
     ddpm_step,
     sample_ddim,
     sample_ddpm,
+    unheard,
 )
 from guided_face_edit.editor_core.guidance.gradient import Guide
 from guided_face_edit.editor_core.guidance.terms import PercentWindow, PixelTerm
+from guided_face_edit.editor_core.reference import sample_ddpm_drawing_twice
 
 SPACED = GaussianDiffusion.linear(1000).respaced("20")
 START = 15
@@ -51,7 +53,7 @@ class Diary:
         self.entries.append("draw")
         return torch.zeros_like(like)
 
-    def blend(self, sample, t, noise):
+    def blend(self, sample, t):
         self.entries.append(("blend", t))
         return sample
 
@@ -90,28 +92,38 @@ def test_guidance_moves_towards_what_its_term_asks(sample):
 
 def test_ddim_is_deterministic_and_at_eta_1_as_noisy_as_ddpm():
     x_t, noise = _noised(_truth())
-    t, drawn = torch.tensor([START, 1]), noise.draw(x_t)
+    t = torch.tensor([START, 1])
     prediction = Oracle(_truth(0.1))(x_t, t)
-    ddpm = ddpm_step(Guided(prediction), t, drawn)
-    torch.testing.assert_close(ddim_step(SPACED, prediction.pred_x0, x_t, t, drawn, 1.0), ddpm)
-    still = ddim_step(SPACED, prediction.pred_x0, x_t, t, drawn, 0.0)
-    assert torch.equal(still, ddim_step(SPACED, prediction.pred_x0, x_t, t, -drawn, 0.0))
+    ddpm = ddpm_step(Guided(prediction), t)
+    noisy, still = (ddim_step(SPACED, prediction.pred_x0, x_t, t, eta) for eta in (1.0, 0.0))
+    torch.testing.assert_close(noisy.mean, ddpm.mean)
+    torch.testing.assert_close(noisy.std, ddpm.std)
+    assert (noisy.std > 0).all() and (still.std == 0).all()
 
 
-def test_ddpm_draws_before_it_guides_and_guides_all_but_the_last_step():
+def test_ddpm_guides_all_but_the_last_step_and_draws_once_a_step():
     diary = Diary()
     sample_ddpm(diary, SPACED, _truth(), 1, noise=diary, blend=diary.blend)
-    first, last = ["draw", ("guide", 1), ("blend", 1)], ["draw", ("predict", 0), ("blend", 0)]
+    first, last = [("guide", 1), ("blend", 1), "draw"], [("predict", 0), ("blend", 0), "draw"]
     assert diary.entries == first + last
 
 
-def test_ddim_guides_before_it_draws():
+def test_ddim_guides_every_step_and_draws_once_a_step():
     diary = Diary()
     sample_ddim(diary, SPACED, _truth(), 1, noise=diary, blend=diary.blend)
     assert diary.entries == [
-        *(("guide", 1), "draw", ("blend", 1)),
-        *(("guide", 0), "draw", ("blend", 0)),
+        *(("guide", 1), ("blend", 1), "draw"),
+        *(("guide", 0), ("blend", 0), "draw"),
     ]
+
+
+def test_the_reference_draws_a_steps_noise_before_it_guides_and_more_after_it_blends():
+    diary = Diary()
+    sample_ddpm_drawing_twice(
+        diary, SPACED, _truth(), 1, noise=diary, blend=diary.blend, on_step=unheard
+    )
+    first = ["draw", ("guide", 1), ("blend", 1), "draw"]
+    assert diary.entries == [*first, "draw", ("predict", 0), ("blend", 0), "draw"]
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)
@@ -154,6 +166,36 @@ def test_a_row_of_noise_depends_on_its_seed_alone():
     alone = PerImageNoise([6])
     for _ in range(2):
         assert torch.equal(batch.draw(like)[1:2], alone.draw(like[:1]))
+
+
+def test_a_drawn_row_is_what_the_generator_of_its_seed_draws():
+    alone = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(9))
+    assert torch.equal(PerImageNoise([8, 9]).draw(torch.empty(2, 3, 8, 8))[1], alone)
+
+
+def test_one_draw_of_two_pictures_is_spread_as_two_draws_are():
+    """Noise of 0.3 at share 0.25 and of 0.4 at the rest: 0.075 and 0.3, and 3-4-5 below."""
+    shape = (1, 3, 256, 256)
+    inner = Normal(torch.full(shape, 1.0), torch.full((1, 1, 1, 1), 0.3))
+    outer = Normal(torch.full(shape, -1.0), torch.full((1, 1, 256, 256), 0.4))
+    share = torch.full((1, 1, 256, 256), 0.25)
+    together = inner.over(outer, share)
+    noise = PerImageNoise([3])
+    apart = share * inner.draw(noise) + (1 - share) * outer.draw(noise)
+    once = together.draw(noise)
+    for drawn in (apart, once):
+        assert drawn.mean().item() == pytest.approx(-0.5, abs=0.005)
+        assert drawn.std().item() == pytest.approx((0.075**2 + 0.3**2) ** 0.5, rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_of_all_or_nothing_keeps_one_picture_to_the_bit(share):
+    inner, outer = (
+        Normal(*torch.rand(2, 1, 3, 4, 4, generator=torch.Generator().manual_seed(seed)))
+        for seed in (1, 2)
+    )
+    kept, mixed = (outer, inner)[int(share)], inner.over(outer, torch.full((1, 1, 4, 4), share))
+    assert torch.equal(mixed.mean, kept.mean) and torch.equal(mixed.std, kept.std)
 
 
 def test_noise_refuses_a_batch_of_another_size():

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..diffusion.noise import Normal
 from ..diffusion.process import Denoiser, UNetDenoiser
 from ..diffusion.sampling import Blend, GuidedDenoiser, Step, batch_index
 from ..face.eyes import crop_eyes
@@ -197,7 +198,7 @@ def extras(subject: Subject) -> Mapping[str, Run]:
     runs: dict[str, Run] = {
         UNET_FORWARD: torch.no_grad()(partial(unet_forward, subject)),
         "augmentation": partial(there_and_back, views, face),
-        "blending": partial(blend, subject.x_t, subject.index, subject.noise),
+        "blending": partial(blend, Normal.known(subject.x_t), subject.index),
         LOOP: sampled(subject, unguided),
     }
     if models.lpips and not settings.lpips.scale:

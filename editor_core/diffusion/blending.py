@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .noise import Noise
+from .noise import Normal
 from .process import GaussianDiffusion
 from .sampling import batch_index
 
@@ -52,19 +52,17 @@ class NoisedBackground:
     ramp: Ramp
     after_ramp: bool = True
 
-    def __call__(self, sample: Tensor, t: int, noise: Noise) -> Tensor:
-        """Blend the sample reached by the step at index t."""
+    def __call__(self, sample: Normal, t: int) -> Normal:
+        """Blend the sample to which the step at index t leads."""
         weight = self.ramp.weight(t)
         if weight == 1 and not self.after_ramp:
             return sample
-        soft = self.mask * weight
-        return sample * soft + self._background(t, noise) * (1 - soft)
+        return sample.over(self._background(t), self.mask * weight)
 
-    def _background(self, t: int, noise: Noise) -> Tensor:
+    def _background(self, t: int) -> Normal:
         if t == 0:
-            return self.target
-        level = batch_index(t - 1, self.target)
-        return self.diffusion.q_sample(self.target, level, noise.draw(self.target))
+            return Normal.known(self.target)
+        return self.diffusion.marginal(self.target, batch_index(t - 1, self.target))
 
 
 def composite(target: Tensor, edit: Tensor, mask: Tensor) -> Tensor:

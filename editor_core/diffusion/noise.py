@@ -1,6 +1,9 @@
 """Where noise comes from: one generator an image, so that a batch changes nobody's picture."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -26,5 +29,36 @@ class PerImageNoise:
                 f"noise has {len(self.generators)} seeds, the batch {len(like)} images: "
                 "give one seed an image"
             )
-        rows = [torch.randn(like.shape[1:], generator=generator) for generator in self.generators]
-        return torch.stack(rows).to(like)
+        drawn = torch.empty(like.shape)
+        for row, generator in zip(drawn, self.generators, strict=True):
+            row.normal_(generator=generator)
+        return drawn.to(like)
+
+
+@dataclass(frozen=True, eq=False)
+class Normal:
+    """Pictures yet to be drawn: around a mean (B,3,H,W), with a deviation that broadcasts to it."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def known(cls, pictures: Tensor) -> Normal:
+        """Pictures (B,3,H,W) in which nothing is left to chance."""
+        return cls(pictures, pictures.new_zeros(()))
+
+    def draw(self, noise: Noise) -> Tensor:  # (B,3,H,W)
+        """The pictures, drawn."""
+        return self.at(noise.draw(self.mean))
+
+    def at(self, noise: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
+        """The pictures of this standard normal noise."""
+        return torch.addcmul(self.mean, self.std, noise)
+
+    def over(self, other: Normal, share: Tensor) -> Normal:
+        """`share` of these pictures and the rest of others, independent of them, in one draw.
+
+        The variances of independent noise add up, so nobody need draw both.
+        """
+        mean = other.mean.lerp(self.mean, share)
+        return Normal(mean, torch.hypot(share * self.std, (1 - share) * other.std))

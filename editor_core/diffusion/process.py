@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..models.unet import UNet, recomputed
 from ..models.unet2d import UNet2D
+from .noise import Normal
 from .respacing import spaced_steps
 
 FixedVariance = Literal["large", "small"]
@@ -25,12 +26,15 @@ Predicts = Literal["epsilon", "v"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """p(x_{t-1} | x_t) as a network sees it, each (B,3,H,W)."""
+    """p(x_{t-1} | x_t) as a network sees it."""
 
-    mean: Tensor
-    variance: Tensor
-    log_variance: Tensor
-    pred_x0: Tensor
+    mean: Tensor  # (B,3,H,W)
+    log_variance: Tensor  # (B,3,H,W) where it is learned, else (B,1,1,1)
+    pred_x0: Tensor  # (B,3,H,W)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.log_variance.exp()
 
 
 class Denoiser(Protocol):
@@ -133,25 +137,32 @@ class GaussianDiffusion:
         return (1 - self.alphas_cumprod_prev) * (1 - self.betas).sqrt() / (1 - self.alphas_cumprod)
 
     @cached_property
-    def _fixed_large_variance(self) -> Tensor:
-        return torch.cat([self._without_zero(self.posterior_variance)[:1], self.betas[1:]])
+    def _log_variance_range(self) -> tuple[Tensor, Tensor]:
+        """The middle of what a network may learn, and how far it may go from there."""
+        smallest, largest = self.posterior_log_variance_clipped, self.betas.log()
+        return (largest + smallest) / 2, (largest - smallest) / 2
 
     def q_sample(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """x_t from x_0 (DDPM, eq. 4)."""
+        """x_t from x_0 with this noise (DDPM, eq. 4)."""
+        return self.marginal(x0, t).at(noise)
+
+    def marginal(self, x0: Tensor, t: Tensor) -> Normal:
+        """q(x_t | x_0) (DDPM, eq. 4)."""
         kept = rows(self.sqrt_alphas_cumprod, t, x0)
-        return kept * x0 + rows(self.sqrt_one_minus_alphas_cumprod, t, x0) * noise
+        return Normal(kept * x0, rows(self.sqrt_one_minus_alphas_cumprod, t, x0))
 
     def posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """q(x_{t-1} | x_t, x_0) (DDPM, eq. 7): mean (B,3,H,W), variance and its log (B,1,1,1)."""
         mean = rows(self.posterior_mean_coef1, t, x0) * x0
-        mean = mean + rows(self.posterior_mean_coef2, t, x0) * x_t
+        mean = torch.addcmul(mean, rows(self.posterior_mean_coef2, t, x0), x_t)
         log_variance = rows(self.posterior_log_variance_clipped, t, x0)
         return mean, rows(self.posterior_variance, t, x0), log_variance
 
     def predict_x0(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         """x_0 of which x_t is a sample with this noise (DDPM, eq. 15)."""
         scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
-        return scaled - rows(self.sqrt_recipm1_alphas_cumprod, t, x_t) * epsilon
+        noise_of_x0 = rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
+        return torch.addcmul(scaled, noise_of_x0, epsilon, value=-1)
 
     def predict_epsilon(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         """The noise that lies between x_0 and x_t: `predict_x0` solved for epsilon."""
@@ -193,24 +204,18 @@ class GaussianDiffusion:
         mean, _, _ = self.posterior(x0, x_t, t)
         if values.shape[1]:
             log_variance = self._learned_log_variance(values, t)
-            variance = log_variance.exp()
         else:
-            variance, log_variance = self._fixed_variance(x_t, t, fixed)
-        return Prediction(mean, variance, log_variance, x0)
+            log_variance = rows(self._fixed_log_variance(fixed), t, x_t)
+        return Prediction(mean, log_variance, x0)
 
     def _learned_log_variance(self, values: Tensor, t: Tensor) -> Tensor:
         """Between the posterior's log-variance, -1, and beta_t's, 1 (Improved DDPM, eq. 15)."""
-        smallest = rows(self.posterior_log_variance_clipped, t, values)
-        largest = rows(self.betas.log(), t, values)
-        share = (values + 1) / 2
-        return share * largest + (1 - share) * smallest
+        middle, reach = self._log_variance_range
+        return torch.addcmul(rows(middle, t, values), rows(reach, t, values), values)
 
-    def _fixed_variance(self, x_t: Tensor, t: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-        large = self._fixed_large_variance
-        small = self.posterior_variance, self.posterior_log_variance_clipped
-        tables = {"large": (large, large.log()), "small": small}[kind]
-        variance, log_variance = (rows(table, t, x_t).expand_as(x_t) for table in tables)
-        return variance, log_variance
+    def _fixed_log_variance(self, kind: FixedVariance) -> Tensor:
+        small = self.posterior_log_variance_clipped
+        return small if kind == "small" else torch.cat([small[:1], self.betas[1:].log()])
 
     def model_timesteps(self, t: Tensor) -> Tensor:
         """The (B,) float timesteps a network is given, whatever the schedule's length."""

@@ -6,12 +6,13 @@ The samplers know a guide, noise, a blend and a listener; guidance enters as in 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .noise import Noise
+from .noise import Noise, Normal
 from .process import GaussianDiffusion, Prediction, rows
 
 
@@ -47,11 +48,20 @@ class Step:
     values: dict[str, Tensor]
 
 
-Blend = Callable[[Tensor, int, Noise], Tensor]  # (sample after the step, t, noise) -> sample
+@dataclass(frozen=True)
+class Reached:
+    """Where a step leads, and the picture (B,3,H,W) and losses that led there."""
+
+    sample: Normal  # of x_{t-1}
+    pred_x0: Tensor
+    values: dict[str, Tensor]
+
+
+Blend = Callable[[Normal, int], Normal]  # (where the step at index t leads, t) -> where it shall
 Listener = Callable[[Step], object]
 
 
-def unblended(sample: Tensor, t: int, noise: Noise) -> Tensor:
+def unblended(sample: Normal, t: int) -> Normal:
     """The blend that leaves the sample alone."""
     return sample
 
@@ -74,14 +84,7 @@ def sample_ddpm(
 
     The last step predicts without guidance, which would only move the sample that nobody sees.
     """
-    pred_x0 = x_t
-    for t in range(start, -1, -1):
-        drawn = noise.draw(x_t)
-        guided = guide(x_t, t) if t > 0 else Guided(guide.predict(x_t, t))
-        x_t = blend(ddpm_step(guided, batch_index(t, x_t), drawn), t, noise)
-        pred_x0 = guided.prediction.pred_x0
-        on_step(Step(start - t, start + 1, t, x_t, pred_x0, guided.values))
-    return pred_x0
+    return walk(partial(reach_ddpm, guide), x_t, start, noise, blend, on_step)
 
 
 def sample_ddim(
@@ -96,20 +99,46 @@ def sample_ddim(
     on_step: Listener = unheard,
 ) -> Tensor:
     """As `sample_ddpm`; eta 0 is deterministic, eta 1 as noisy as DDPM."""
+    return walk(partial(reach_ddim, guide, diffusion, eta), x_t, start, noise, blend, on_step)
+
+
+def walk(
+    reach: Callable[[Tensor, int], Reached],
+    x_t: Tensor,
+    start: int,
+    noise: Noise,
+    blend: Blend,
+    on_step: Listener,
+) -> Tensor:
+    """Every step from index `start` down to the last one's pred_x0; one draw of noise a step."""
     pred_x0 = x_t
     for t in range(start, -1, -1):
-        guided = guide(x_t, t)
-        drawn = noise.draw(x_t)
-        pred_x0 = guided_x0(diffusion, guided, x_t, batch_index(t, x_t))
-        x_t = blend(ddim_step(diffusion, pred_x0, x_t, batch_index(t, x_t), drawn, eta), t, noise)
-        on_step(Step(start - t, start + 1, t, x_t, pred_x0, guided.values))
+        reached = reach(x_t, t)
+        x_t, pred_x0 = blend(reached.sample, t).draw(noise), reached.pred_x0
+        on_step(Step(start - t, start + 1, t, x_t, pred_x0, reached.values))
     return pred_x0
 
 
-def ddpm_step(guided: Guided, t: Tensor, noise: Tensor) -> Tensor:
-    """x_{t-1} drawn around the guided mean; without noise at t = 0."""
+def reach_ddpm(guide: GuidedDenoiser, x_t: Tensor, t: int) -> Reached:
+    """One step of DDPM."""
+    guided = guide(x_t, t) if t > 0 else Guided(guide.predict(x_t, t))
+    sample = ddpm_step(guided, batch_index(t, x_t))
+    return Reached(sample, guided.prediction.pred_x0, guided.values)
+
+
+def reach_ddim(
+    guide: GuidedDenoiser, diffusion: GaussianDiffusion, eta: float, x_t: Tensor, t: int
+) -> Reached:
+    """One step of DDIM."""
+    guided, index = guide(x_t, t), batch_index(t, x_t)
+    pred_x0 = guided_x0(diffusion, guided, x_t, index)
+    return Reached(ddim_step(diffusion, pred_x0, x_t, index, eta), pred_x0, guided.values)
+
+
+def ddpm_step(guided: Guided, t: Tensor) -> Normal:
+    """x_{t-1} around the guided mean; certain at t = 0."""
     mean = guided_mean(guided)
-    return mean + _noisy(t, mean) * (guided.prediction.log_variance / 2).exp() * noise
+    return Normal(mean, _noisy(t, mean) * (guided.prediction.log_variance / 2).exp())
 
 
 def guided_mean(guided: Guided) -> Tensor:
@@ -131,15 +160,15 @@ def guided_x0(diffusion: GaussianDiffusion, guided: Guided, x_t: Tensor, t: Tens
 
 
 def ddim_step(
-    diffusion: GaussianDiffusion, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor, eta: float
-) -> Tensor:
-    """x_{t-1} from x_0 (DDIM, eq. 12) with the sigma of its eq. 16; without noise at t = 0."""
+    diffusion: GaussianDiffusion, x0: Tensor, x_t: Tensor, t: Tensor, eta: float
+) -> Normal:
+    """x_{t-1} from x_0 (DDIM, eq. 12) with the sigma of its eq. 16; certain at t = 0."""
     kept = rows(diffusion.alphas_cumprod, t, x_t)
     kept_prev = rows(diffusion.alphas_cumprod_prev, t, x_t)
     sigma = eta * ((1 - kept_prev) / (1 - kept) * (1 - kept / kept_prev)).sqrt()
     epsilon = diffusion.predict_epsilon(x_t, t, x0)
     mean = kept_prev.sqrt() * x0 + (1 - kept_prev - sigma**2).sqrt() * epsilon
-    return mean + _noisy(t, mean) * sigma * noise
+    return Normal(mean, _noisy(t, mean) * sigma)
 
 
 def batch_index(t: int, x_t: Tensor) -> Tensor:

@@ -87,8 +87,12 @@ def _step(diffusion: GaussianDiffusion, given: Tensors) -> dict[str, Tensor]:
     }
     for clip in (False, True):
         prediction = diffusion.prediction(given["model_output"], x_t, t, clip)
-        names = {"pred_xstart" if k == "pred_x0" else k: v for k, v in vars(prediction).items()}
-        made |= {f"p_mv_clip{clip:d}/{key}": value for key, value in names.items()}
+        made |= {
+            f"p_mv_clip{clip:d}/mean": prediction.mean,
+            f"p_mv_clip{clip:d}/variance": prediction.variance,
+            f"p_mv_clip{clip:d}/log_variance": prediction.log_variance,
+            f"p_mv_clip{clip:d}/pred_xstart": prediction.pred_x0,
+        }
     return made | _guided_steps(diffusion, given)
 
 
@@ -101,11 +105,11 @@ def _guided_steps(diffusion: GaussianDiffusion, given: Tensors) -> dict[str, Ten
         "condition_mean": guided_mean(guided),
         "condition_score_pred_xstart": x0,
         "condition_score_mean": diffusion.posterior(x0, x_t, t)[0],
-        "p_sample/sample": ddpm_step(guided, t, noise),
+        "p_sample/sample": ddpm_step(guided, t).at(noise),
         "p_sample/pred_xstart": prediction.pred_x0,
     }
     for case in {key.split("/")[0] for key in given if key.startswith("ddim_eta")}:
         eta = float(case.removeprefix("ddim_eta"))
-        made[f"{case}/sample"] = ddim_step(diffusion, x0, x_t, t, noise, eta)
+        made[f"{case}/sample"] = ddim_step(diffusion, x0, x_t, t, eta).at(noise)
         made[f"{case}/pred_xstart"] = x0
     return made
