@@ -12,7 +12,7 @@ import torch
 from ..demo.report import Figure
 
 Key = TypeVar("Key", bound=Hashable)
-QUICK = 1.0  # second
+QUICK, GOES = 1.0, 5  # second; goes at what is quicker
 Rounds = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show progress
 
 
@@ -21,17 +21,21 @@ def interleaved(
 ) -> dict[Key, list[float]]:
     """Runs everything once unmeasured, then `rounds` times in turn: seconds, one a round.
 
-    What is quick is timed at its second go, for the first one finds caches and memory as something
-    larger has left them.
+    What is quick is run once more and then timed several times, of which the median counts: the
+    first go finds caches and memory as something larger has left them.
     """
     quick = {name for name, run in runs.items() if timed(run) < QUICK}
     seconds: dict[Key, list[float]] = {name: [] for name in runs}
     for _ in heard(range(rounds)):
         for name, run in runs.items():
-            if name in quick:
-                run()
-            seconds[name].append(timed(run))
+            seconds[name].append(settled(run) if name in quick else timed(run))
     return seconds
+
+
+def settled(run: Callable[[], object]) -> float:
+    """Seconds of one run among several of its own kind."""
+    run()
+    return statistics.median(timed(run) for _ in range(GOES))
 
 
 def timed(run: Callable[[], object]) -> float:
