@@ -28,12 +28,12 @@ def interleaved(
     seconds: dict[Key, list[float]] = {name: [] for name in runs}
     for _ in heard(range(rounds)):
         for name, run in runs.items():
-            seconds[name].append(settled(run) if name in quick else timed(run))
+            seconds[name].append(typical(run) if name in quick else timed(run))
     return seconds
 
 
-def settled(run: Callable[[], object]) -> float:
-    """Seconds of one run among several of its own kind."""
+def typical(run: Callable[[], object]) -> float:
+    """Seconds of one run, the median of several after one that finds everything cold."""
     run()
     return statistics.median(timed(run) for _ in range(GOES))
 

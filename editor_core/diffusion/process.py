@@ -161,8 +161,8 @@ class GaussianDiffusion:
     def predict_x0(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         """x_0 of which x_t is a sample with this noise (DDPM, eq. 15)."""
         scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t
-        noise_of_x0 = rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
-        return torch.addcmul(scaled, noise_of_x0, epsilon, value=-1)
+        noise_scale = rows(self.sqrt_recipm1_alphas_cumprod, t, x_t)
+        return torch.addcmul(scaled, noise_scale, epsilon, value=-1)
 
     def predict_epsilon(self, x_t: Tensor, t: Tensor, x0: Tensor) -> Tensor:
         """The noise that lies between x_0 and x_t: `predict_x0` solved for epsilon."""
