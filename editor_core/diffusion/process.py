@@ -295,4 +295,4 @@ def _shifted(alphas_cumprod: Tensor) -> Tensor:
 
 def rows(table: Tensor, t: Tensor, like: Tensor) -> Tensor:
     """table[t] as (B,1,1,1) in the dtype and on the device of `like`."""
-    return table.to(like.dtype).to(like.device)[t][:, None, None, None]
+    return table.to(like.dtype).to(like.device)[t].view(-1, 1, 1, 1)
