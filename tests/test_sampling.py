@@ -174,7 +174,7 @@ def test_a_drawn_row_is_what_the_generator_of_its_seed_draws():
 
 
 def test_one_draw_of_two_pictures_is_spread_as_two_draws_are():
-    """A quarter of noise of 0.3, three quarters of noise of 0.4: 0.075 and 0.3, apart or at once."""
+    """A quarter of noise of 0.3, three quarters of 0.4: 0.075 and 0.3, drawn apart or at once."""
     shape = (1, 3, 256, 256)
     inner = Normal(torch.full(shape, 1.0), torch.full((1, 1, 1, 1), 0.3))
     outer = Normal(torch.full(shape, -1.0), torch.full((1, 1, 256, 256), 0.4))
