@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from .guidance.terms import PercentWindow
-from .reference import StepWindow, exact
+from .reference.pipeline import StepWindow, exact
 from .settings import EditSettings, TermSettings
 
 DIFFFACE = EditSettings()  # whose defaults are the published implementation's

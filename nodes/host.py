@@ -19,13 +19,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
-from ..editor_core.checkpoints.folders import EXTENSIONS
-from ..editor_core.checkpoints.known_files import FOLDERS, ROOT
 from ..editor_core.diffusion.sampling import Step
 from ..editor_core.face.aligning import crop_faces
 from ..editor_core.face.detecting import PUBLISHED
 from ..editor_core.face.records import Faces
 from ..editor_core.images import to_picture, to_signed, to_unit
+from ..editor_core.loading.folders import EXTENSIONS
+from ..editor_core.loading.known_files import FOLDERS, ROOT
 
 Choice = TypeVar("Choice")
 Model = TypeVar("Model")

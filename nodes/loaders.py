@@ -14,8 +14,8 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..editor_core.autograd import gradients
-from ..editor_core.checkpoints.known_files import MissingModel, describe
-from ..editor_core.checkpoints.loading import (
+from ..editor_core.loading.known_files import MissingModel, describe
+from ..editor_core.loading.models import (
     PRECISIONS,
     load_diffusion,
     load_gaze,

@@ -8,8 +8,8 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io, ui
 
-from ..editor_core.checkpoints.convert import convert
-from ..editor_core.checkpoints.inspection import inspect
+from ..editor_core.loading.convert import convert
+from ..editor_core.loading.inspection import inspect
 from . import host
 from .loaders import CATEGORY, model_path
 

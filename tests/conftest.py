@@ -26,7 +26,7 @@ def _load_package() -> None:
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 _load_package()
 
-from guided_face_edit.tests.standin.modules import install  # noqa: E402  the package is there only now
+from guided_face_edit.tests.support.standin.modules import install  # noqa: E402  the package is there only now
 
 BASE = tempfile.TemporaryDirectory(prefix="face_edit_host_")
 install(Path(BASE.name))
@@ -71,8 +71,8 @@ def folders():
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A real ComfyUI with this pack in it, and pictures for the workflows."""
-    from guided_face_edit.tests.live_server import find_comfyui, running
-    from guided_face_edit.tests.workflow_files import put_pictures
+    from guided_face_edit.tests.support.live_server import find_comfyui, running
+    from guided_face_edit.tests.support.workflow_files import put_pictures
 
     comfyui = find_comfyui()
     if comfyui is None:

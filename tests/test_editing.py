@@ -9,7 +9,7 @@ from guided_face_edit.editor_core.editing import edit_face
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.presets import PRESETS, preset
 from guided_face_edit.editor_core.settings import EditSettings, FaceModels, TermSettings
-from guided_face_edit.tests.tiny import (
+from guided_face_edit.tests.support.tiny import (
     seeded,
     tiny_encoder,
     tiny_estimator,

@@ -13,24 +13,20 @@ CORE = ROOT / "editor_core"
 
 # A module imports from its own room and from the rooms before it.
 ROOMS = (
-    ("autograd", "files", "images", "provenance", "sheet"),
-    ("checkpoints",),
+    ("autograd", "files", "images", "provenance", "metrics", "sheet"),
     ("models",),
-    ("face",),
+    ("checkpoints",),
     ("diffusion",),
+    ("face",),
     ("guidance",),
-    ("metrics",),
     ("settings",),
-    ("checkpoints.recipes", "checkpoints.diffusion"),
-    ("checkpoints.loading", "checkpoints.inspection"),
-    ("checkpoints.convert",),
-    ("reference_inputs", "reference"),
+    ("loading",),
+    ("reference",),
     ("presets",),
     ("editing",),
     ("photos",),
     ("demo",),
-    ("benchmark",),
-    ("commands",),
+    ("cli",),
     ("__main__",),
 )
 HEAVY = ("cv2", "diffusers", "kornia", "lpips", "matplotlib", "ray", "torchvision")

@@ -16,8 +16,8 @@ from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.photos import aligned_faces, edit_photos
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.editor_core.settings import FaceModels, TermSettings
-from guided_face_edit.tests.groups import PHOTO, aligned, group_photo
-from guided_face_edit.tests.tiny import seeded, tiny_encoder, tiny_parser
+from guided_face_edit.tests.support.groups import PHOTO, aligned, group_photo
+from guided_face_edit.tests.support.tiny import seeded, tiny_encoder, tiny_parser
 
 SIZE = 32
 OFF = TermSettings(0)

@@ -22,7 +22,7 @@ from guided_face_edit.editor_core.images import (
     to_picture,
     write_png,
 )
-from guided_face_edit.tests import shipped
+from guided_face_edit.tests.support import shipped
 
 
 @pytest.fixture(scope="module")

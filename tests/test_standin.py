@@ -9,9 +9,9 @@ from dataclasses import fields
 import pytest
 import torch
 
-from guided_face_edit.tests.standin import io as standin_io
-from guided_face_edit.tests.standin.graph import GraphError, run_graph
-from guided_face_edit.tests.standin.modules import NAMES
+from guided_face_edit.tests.support.standin import io as standin_io
+from guided_face_edit.tests.support.standin.graph import GraphError, run_graph
+from guided_face_edit.tests.support.standin.modules import NAMES
 
 
 class Doubles(standin_io.ComfyNode):

@@ -10,8 +10,8 @@ from PIL import Image
 
 from guided_face_edit.editor_core.face.aligning import quads
 from guided_face_edit.nodes import NODES
-from guided_face_edit.tests.standin.graph import run_graph
-from guided_face_edit.tests.workflow_files import (
+from guided_face_edit.tests.support.standin.graph import run_graph
+from guided_face_edit.tests.support.workflow_files import (
     NAMES,
     SAMPLER,
     paths,
@@ -19,8 +19,8 @@ from guided_face_edit.tests.workflow_files import (
     quick_graph,
     read,
 )
-from guided_face_edit.tests.workflow_formats import api_format, ui_format
-from guided_face_edit.tests.workflow_graphs import WORKFLOWS
+from guided_face_edit.tests.support.workflow_formats import api_format, ui_format
+from guided_face_edit.tests.support.workflow_graphs import WORKFLOWS
 
 CLASSES = {node.define_schema().node_id: node for node in NODES}
 

@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..autograd import gradients
-from . import known_files
+from ..loading import known_files
+from ..loading.known_files import MissingModel
 from .errors import CheckpointError as CheckpointError
 from .errors import DamagedCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint, shown
-from .known_files import MissingModel
 from .state_dicts import unprefixed
 from .torch_files import describe
 

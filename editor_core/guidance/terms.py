@@ -1,180 +1,216 @@
-"""The guidance terms: each a loss per picture, bound once to what it asks of the edit.
+"""The guidance terms: each a loss per picture, with its weight and its window.
 
-A term holds one row for every picture of the batch it guides, and takes pictures in [-1, 1]. Its
-loss is unscaled: `scale` says how hard the term pulls, `window` when.
+A term is made of what it knows before there are pictures (a network, the eyes). `bind` gives it the
+batch of a run and returns its loss, which is zero where an edit has what the batch asks for. One
+term serves any number of runs.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from ..diffusion.process import GaussianDiffusion
+from ..declare import setting
 from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
+from .batch import EditBatch
+from .views import RandomViews, Views
+from .windows import ALWAYS, Window
 
-
-class Window(Protocol):
-    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
-        """Whether the term pulls at step `t` of `diffusion`."""
-        ...
+Loss = Callable[[Tensor], Tensor]
+"""Pictures (B,3,H,W) in [-1,1] -> (B,), unscaled and differentiable."""
 
 
 @dataclass(frozen=True)
-class PercentWindow:
-    """A share of the full schedule: 0 is pure noise, 1 the finished picture, the end exclusive."""
+class TermSettings:
+    """How hard a guidance term acts, 0 for not at all, and when."""
 
-    start_percent: float = 0.0
-    end_percent: float = 1.0
+    scale: float = setting(
+        1.0,
+        "How hard this term pulls; 0 leaves it out. More follows it more closely and tears the "
+        "picture in the end.",
+        low=0.0,
+        high=1_000_000.0,
+        step=0.1,
+    )
+    window: Window = ALWAYS
 
-    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
-        """Whether step `t` lies in the window, whatever the respacing."""
-        return self.start_percent <= diffusion.percent(t) < self.end_percent
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceTerm(TermSettings, ABC):
+    """What a term is: its settings, what it knows, and the loss that it binds to a batch."""
+
+    name: ClassVar[str]  # also of its settings in `EditSettings`, and of its series in the metrics
+
+    @abstractmethod
+    def bind(self, batch: EditBatch) -> Loss:
+        """The loss of the batch's pictures, one row for each of its candidates.
+
+        Raises:
+            ValueError: The batch has not what the term needs, or another number of rows.
+        """
 
 
-ALWAYS = PercentWindow()
+@dataclass(frozen=True, kw_only=True)
+class IdentityTerm(GuidanceTerm):
+    """1 - cos between the face in the mask and the source's identity, mean over random views."""
+
+    name: ClassVar[str] = "identity"
+    identity: IdentityEncoder
+    views: Views = RandomViews()
+
+    def bind(self, batch: EditBatch) -> Loss:
+        if batch.embedding is None:
+            raise ValueError("identity guidance needs an embedding, got none: embed the source")
+        source, mask = batch.repeated(batch.embedding), batch.repeated(batch.mask)
+        encoder = self.identity
+
+        def loss(image: Tensor) -> Tensor:
+            masked = encoder.normalise(image) * mask  # outside: the colour it takes for 0
+            views = self.views(encoder.resize(masked, encoder.size), batch.generators)
+            embedded = encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+            return identity_distance(embedded, source[:, None]).mean(1)
+
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsingTerm(GuidanceTerm):
+    """Mean absolute difference of class scores to the target's, summed over `parts`."""
+
+    name: ClassVar[str] = "parsing"
+    parser: FaceParser
+    parts: Sequence[FacePart] = FACE_PARTS
+
+    def bind(self, batch: EditBatch) -> Loss:
+        target = batch.repeated(batch.parsing_by(self.parser).logits)
+        height, width = target.shape[-2:]
+
+        def loss(image: Tensor) -> Tensor:
+            difference = self.parser.logits(image, (height, width)) - target
+            return difference[:, list(self.parts)].abs().mean((2, 3)).sum(1)
+
+        return loss
+
+
+@dataclass(frozen=True, kw_only=True)
+class GazeTerm(GuidanceTerm):
+    """Mean absolute difference of pitch and yaw to the target's, summed over what is read.
+
+    `eyes` are the target's, one row a target, and stay where they are.
+    """
+
+    name: ClassVar[str] = "gaze"
+    gaze: GazeEstimator
+    eyes: EyeBoxes
+
+    def bind(self, batch: EditBatch) -> Loss:
+        left, right = self.eyes.left, self.eyes.right
+        if len(left) != len(batch.target):
+            raise ValueError(
+                f"the eyes are of {len(left)} pictures, there are {len(batch.target)} targets: "
+                "crop the eyes of these targets"
+            )
+        eyes = EyeBoxes(batch.repeated(left), batch.repeated(right), self.eyes.size)
+        with torch.no_grad():
+            target = self.gaze.estimate(batch.repeated(batch.target), eyes)
+
+        def loss(image: Tensor) -> Tensor:
+            return (self.gaze.estimate(image, eyes) - target).abs().mean(2).sum(1)
+
+        return loss
 
 
 class Perceptual(Protocol):
-    """LPIPS, in two halves, so that one of two pictures may be seen once and for all."""
+    """LPIPS in two halves, so that the features of the target are computed once."""
 
     def features(self, x: Tensor) -> Sequence[Tensor]:  # (B,3,H,W) in [-1, 1]
-        """What the pictures look like, layer by layer."""
+        """Normalised features, layer by layer."""
         ...
 
     def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:  # -> (B,)
-        """How unlike pictures of these features look."""
-        ...
-
-
-class GuidanceTerm(Protocol):
-    """What the gradient needs of a term; a new term is one class and touches no loop."""
-
-    name: ClassVar[str]
-
-    @property
-    def scale(self) -> float: ...
-
-    @property
-    def window(self) -> Window: ...
-
-    def loss(self, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,)
-        """How far each picture is from what the term asks; zero where it has it."""
+        """The distance of pictures with these features."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pull:
-    """How hard and when."""
-
-    scale: float = 1.0
-    window: Window = ALWAYS
-
-
-@dataclass(frozen=True)
-class IdentityTerm(Pull):
-    """1 - cos between the face in the mask and the source's identity, mean over views."""
-
-    name: ClassVar[str] = "identity"
-    encoder: IdentityEncoder
-    embedding: Tensor  # (B,E) of the source, unit length
-    mask: Tensor  # (B,1,H,W)
-    views: Callable[[Tensor], Tensor]  # (B,3,S,S) -> (B,V,3,S,S)
-
-    def loss(self, image: Tensor) -> Tensor:
-        _require_rows(self.name, self.embedding, image)
-        masked = self.encoder.normalise(image) * self.mask  # outside: the colour it takes for 0
-        views = self.views(self.encoder.resize(masked, self.encoder.size))
-        embedded = self.encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
-        return identity_distance(embedded, self.embedding[:, None]).mean(1)
-
-
-@dataclass(frozen=True)
-class ParsingTerm(Pull):
-    """Mean absolute difference of class scores, summed over the parts that a swap replaces."""
-
-    name: ClassVar[str] = "parsing"
-    parser: FaceParser
-    target: Tensor  # (B,19,h,w) class scores, compared at this size
-    parts: Sequence[FacePart] = FACE_PARTS
-
-    def loss(self, image: Tensor) -> Tensor:
-        _require_rows(self.name, self.target, image)
-        height, width = self.target.shape[-2:]
-        difference = self.parser.logits(image, (height, width)) - self.target
-        return difference[:, list(self.parts)].abs().mean((2, 3)).sum(1)
-
-
-@dataclass(frozen=True)
-class GazeTerm(Pull):
-    """Mean absolute difference of pitch and yaw, summed over both eyes where each is read."""
-
-    name: ClassVar[str] = "gaze"
-    estimator: GazeEstimator
-    target: Tensor  # (B,N,2)
-    boxes: EyeBoxes
-
-    @classmethod
-    def bind(
-        cls,
-        estimator: GazeEstimator,
-        target: Tensor,
-        boxes: EyeBoxes,
-        *,
-        scale: float = 1.0,
-        window: Window = ALWAYS,
-    ) -> "GazeTerm":  # (B,3,H,W)
-        """Asks for the gaze of `target`, whose eyes lie in `boxes` and stay there."""
-        with torch.no_grad():
-            gaze = estimator.estimate(target, boxes)
-        return cls(estimator, gaze, boxes, scale=scale, window=window)
-
-    def loss(self, image: Tensor) -> Tensor:
-        _require_rows(self.name, self.boxes.left, image)
-        difference = self.estimator.estimate(image, self.boxes) - self.target
-        return difference.abs().mean(2).sum(1)
-
-
-@dataclass(frozen=True)
-class LpipsTerm(Pull):
+class LpipsTerm(GuidanceTerm):
     """LPIPS distance to the target outside the mask, as in Blended Diffusion (2111.14818)."""
 
     name: ClassVar[str] = "lpips"
     lpips: Perceptual
-    target: Tensor  # (B,3,H,W)
-    mask: Tensor  # (B,1,H,W), 1 where the edit is free
 
-    def loss(self, image: Tensor) -> Tensor:
-        _require_rows(self.name, self.target, image)
-        seen = self.lpips.features(image * (1 - self.mask))
-        return self.lpips.between(seen, self._asked)
-
-    @cached_property
-    def _asked(self) -> Sequence[Tensor]:
+    def bind(self, batch: EditBatch) -> Loss:
+        outside = 1 - batch.repeated(batch.mask)
         with torch.no_grad():
-            return self.lpips.features(self.target * (1 - self.mask))
+            target = self.lpips.features(batch.repeated(batch.target) * outside)
+        return lambda image: self.lpips.between(self.lpips.features(image * outside), target)
 
 
-@dataclass(frozen=True)
-class PixelTerm(Pull):
+@dataclass(frozen=True, kw_only=True)
+class PixelTerm(GuidanceTerm):
     """Mean squared difference to the target over the whole picture."""
 
     name: ClassVar[str] = "pixel"
-    target: Tensor  # (B,3,H,W)
 
-    def loss(self, image: Tensor) -> Tensor:
-        _require_rows(self.name, self.target, image)
-        return (image - self.target).square().mean((1, 2, 3))
+    def bind(self, batch: EditBatch) -> Loss:
+        target = batch.repeated(batch.target)
+        return lambda image: (image - target).square().mean((1, 2, 3))
 
 
-def _require_rows(name: str, bound: Tensor, image: Tensor) -> None:
-    if len(bound) != len(image):
-        raise ValueError(
-            f"the {name} term holds {len(bound)} pictures, the batch has {len(image)}: "
-            "bind it to this batch"
-        )
+TERMS: tuple[type[GuidanceTerm], ...] = (
+    IdentityTerm,
+    ParsingTerm,
+    GazeTerm,
+    PixelTerm,
+    LpipsTerm,
+)
+"""Every kind of term, in the order in which an edit applies them."""
+
+
+@dataclass(frozen=True)
+class BoundTerm:
+    """A term of a run, as the gradient needs it."""
+
+    name: str  # unique in the run
+    scale: float
+    window: Window
+    loss: Loss
+
+
+def bind_terms(terms: Iterable[GuidanceTerm], batch: EditBatch) -> list[BoundTerm]:
+    """Bind terms to a batch; a second term of a kind is called `name 2`.
+
+    A bound loss refuses pictures of another batch: `ValueError`.
+    """
+    counts: Counter[str] = Counter()
+    bound = []
+    for term in terms:
+        counts[term.name] += 1
+        number = counts[term.name]
+        name = f"{term.name} {number}" if number > 1 else term.name
+        loss = _of_batch(term.name, term.bind(batch), len(batch))
+        bound.append(BoundTerm(name, term.scale, term.window, loss))
+    return bound
+
+
+def _of_batch(name: str, loss: Loss, rows: int) -> Loss:
+    """The loss, for pictures of its own batch alone."""
+
+    def checked(image: Tensor) -> Tensor:
+        if len(image) != rows:
+            raise ValueError(
+                f"the {name} term holds {rows} pictures, the batch has {len(image)}: "
+                "bind it to this batch"
+            )
+        return loss(image)
+
+    return checked

@@ -1,13 +1,24 @@
-"""Random views of a face, so that guidance pleases the encoder from more than one angle."""
+"""Random views of a face, so that guidance convinces the encoder from more than one angle."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Generator, Tensor
 
+from ..declare import setting
+
 DRAWS = 13  # random numbers a copy: two coin tosses, an angle, a shift (2), four corners (8)
+
+
+class Views(Protocol):
+    """Looks at every picture several times; row k draws from generator k alone."""
+
+    def __call__(self, x: Tensor, generators: Sequence[Generator]) -> Tensor:
+        """(B,C,S,S) -> (B,V,C,S,S), differentiable in `x`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -16,28 +27,59 @@ class RandomViews:
 
     Each copy is rotated and shifted with `probability`, and with the same probability seen in
     perspective, as in DiffFace; both make one homography and the picture is sampled once.
-    Picture k draws from `generators[k]` alone, on the CPU.
     """
 
-    generators: Sequence[Generator]
-    copies: int = 8
-    max_rotation: float = 15.0  # degrees, either way
-    max_shift: float = 0.1  # of the picture's side, either way, in x and in y
-    max_inset: float = 0.35  # of the picture's side, by which a corner may move inwards
-    probability: float = 0.7
+    copies: int = setting(
+        8,
+        "Views of the face at each step, the first of them plain. More is steadier and slower.",
+        low=1,
+        high=64,
+    )
+    max_rotation: float = setting(
+        15.0,
+        "Degrees by which a view may be turned, either way.",
+        low=0.0,
+        high=90.0,
+        step=1.0,
+        advanced=True,
+    )
+    max_shift: float = setting(
+        0.1,
+        "Share of its side by which a view may be shifted, either way.",
+        low=0.0,
+        high=0.5,
+        step=0.01,
+        advanced=True,
+    )
+    max_inset: float = setting(
+        0.35,
+        "Share of its side by which a corner may move inwards: perspective.",
+        low=0.0,
+        high=0.45,
+        step=0.01,
+        advanced=True,
+    )
+    probability: float = setting(
+        0.7,
+        "That a view is turned and shifted, and that it is seen in perspective.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        advanced=True,
+    )
 
-    def __call__(self, x: Tensor) -> Tensor:  # (B,C,S,S) -> (B,copies,C,S,S)
-        """Draws new views; differentiable in `x`."""
-        if len(x) != len(self.generators):
+    def __call__(self, x: Tensor, generators: Sequence[Generator]) -> Tensor:
+        """Draw new views: (B,C,S,S) -> (B,copies,C,S,S); all draws are made on the CPU."""
+        if len(x) != len(generators):
             raise ValueError(
-                f"{len(x)} pictures and {len(self.generators)} generators, expected one for each: "
+                f"{len(x)} pictures and {len(generators)} generators, expected one for each: "
                 "make the views for this batch"
             )
         plain = x[:, None]
         if self.copies == 1:
             return plain
         extra = self.copies - 1
-        matrices = torch.stack([self._draw(generator, extra) for generator in self.generators])
+        matrices = torch.stack([self._draw(generator, extra) for generator in generators])
         repeated = plain.expand(-1, extra, -1, -1, -1).flatten(0, 1)
         warped = warp(repeated, matrices.flatten(0, 1)).unflatten(0, (len(x), extra))
         return torch.cat([plain, warped], 1)
@@ -48,12 +90,11 @@ class RandomViews:
         shift = signed[:, 1:] * 2 * self.max_shift
         turn = rigid(signed[:, 0] * math.radians(self.max_rotation), shift)
         tilt = perspective(u[:, 5:].view(-1, 4, 2) * 2 * self.max_inset)
-        return _where(toss[:, 1], tilt) @ _where(toss[:, 0], turn)
-
-
-def _where(toss: Tensor, matrices: Tensor) -> Tensor:  # (n,) bool, (n,3,3) -> (n,3,3)
-    """The matrices that the toss picks, the identity for the others."""
-    return torch.where(toss[:, None, None], matrices, torch.eye(3, dtype=matrices.dtype))
+        identity = torch.eye(3, dtype=u.dtype)
+        turn, tilt = (
+            torch.where(toss[:, k, None, None], each, identity) for k, each in enumerate((turn, tilt))
+        )
+        return tilt @ turn
 
 
 def rigid(angle: Tensor, shift: Tensor) -> Tensor:  # (n,) radians, (n,2) -> (n,3,3)

@@ -1,0 +1,85 @@
+"""What the commands that edit the user's pictures ask alike: the settings, and the models."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..autograd import gradients
+from ..loading.models import PRECISIONS, find_models, load_models
+from ..presets import preset
+from ..settings import CHOICES, EditSettings, FaceModels
+
+SETTINGS = (
+    *("seed", "candidates", "respacing", "skip"),
+    *("sampler", "gradient", "guide_every", "memory"),
+)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """A preset, and what may be changed in it."""
+    parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
+    parser.add_argument("--seed", type=int, help="of the first candidate; the next has the next")
+    parser.add_argument("--candidates", type=int, help="edits, of which the closest is written")
+    parser.add_argument("--respacing", help="steps of the full schedule: 100, ddim25 or 10,10,10")
+    parser.add_argument("--skip", type=int, help="of those steps, noisiest first")
+    parser.add_argument("--sampler", choices=CHOICES["sampler"], help="ddim does with fewer steps")
+    parser.add_argument(
+        "--gradient", choices=CHOICES["gradient"], help="estimate: faster, another result"
+    )
+    parser.add_argument(
+        "--guide-every", type=int, metavar="N", help="guide one step in N: faster, another result"
+    )
+    parser.add_argument("--memory", choices=CHOICES["memory"], help="low: slower, the same result")
+
+
+def settings_of(arguments: argparse.Namespace) -> EditSettings:
+    """The preset with what the user gave in its place."""
+    given = {name: getattr(arguments, name) for name in SETTINGS}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return replace(preset(arguments.preset), **chosen)
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """The model files, and how their U-Net runs."""
+    parser.add_argument("--models", type=Path, required=True, help="folder of the model files")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of the U-Net (%(default)s)"
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the U-Net: a slow start, then faster on some GPUs",
+    )
+
+
+def models_of(folder: Path, precision: str = "fp32", compiled: bool = False) -> FaceModels:
+    """The folder's models, on the GPU if there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    models = load_models(folder)
+    with gradients():
+        for model in filter(None, vars(models).values()):
+            network_of(model).to(device)
+        unet = models.diffusion.network.to(PRECISIONS[precision])
+    if compiled:
+        unet.compile()
+    return models
+
+
+def describe_models(models: FaceModels, folder: Path) -> None:
+    """Prints what each of the models is, and its file in the folder."""
+    files = find_models(folder)
+    for kind in filter(files.get, vars(models)):
+        network = network_of(getattr(models, kind))
+        count = sum(parameter.numel() for parameter in network.parameters())
+        print(f"{kind}: {files[kind]}, {type(network).__name__}, {count:,} parameters")
+
+
+def network_of(model: Any) -> nn.Module:
+    """The network of a model of the editor, which may be the model itself."""
+    return getattr(model, "network", model)

@@ -1,8 +1,0 @@
-"""What the user can mend, said in one line."""
-
-MISTAKES = (ValueError, OSError)
-
-
-def in_one_line(error: BaseException) -> str:
-    """The error as the command line shows it."""
-    return f"error: {' '.join(str(error).split())}"

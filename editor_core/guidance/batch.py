@@ -1,0 +1,36 @@
+"""What the guidance terms of one run are bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Generator, Tensor
+
+from ..face.parsing import FaceParser, FaceParsing, parse_face
+
+
+@dataclass(frozen=True, eq=False)
+class EditBatch:
+    """n targets, of each of which `candidates` edits are made at once."""
+
+    target: Tensor  # (n,3,H,W) in [-1,1]
+    mask: Tensor  # (n,1,H,W) in [0,1], 1 where the edit is free
+    embedding: Tensor | None  # (n,E) of the sources, unit length
+    generators: Sequence[Generator]  # one for each of the n x candidates pictures
+    candidates: int = 1
+    parsings: dict[FaceParser, FaceParsing] = field(default_factory=dict)  # of the targets
+
+    def __len__(self) -> int:
+        """How many pictures are edited."""
+        return len(self.target) * self.candidates
+
+    def repeated(self, rows: Tensor) -> Tensor:  # (n,...) -> (n x candidates,...)
+        """One row a target as one row a candidate."""
+        return rows.repeat_interleave(self.candidates, 0)
+
+    def parsing_by(self, parser: FaceParser) -> FaceParsing:
+        """The targets as that parser sees them; each parser is asked once a run."""
+        if parser not in self.parsings:
+            self.parsings[parser] = parse_face(parser, self.target)
+        return self.parsings[parser]

@@ -1,0 +1,76 @@
+"""Which names of tensors tell which family of networks a checkpoint is of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..checkpoints.reading import UnsupportedCheckpoint
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one layout, told by names that all of them have and no other family has."""
+
+    name: str
+    kind: str  # what it is to the editor: diffusion, identity, parser, gaze or lpips
+    tell_tales: tuple[str, ...]
+
+    def fits(self, names: set[str]) -> bool:
+        return names.issuperset(self.tell_tales)
+
+
+UNCONDITIONAL = "mid_block.attentions.0.group_norm.weight"  # U-Nets of text have another there
+
+FAMILIES = (
+    Family("ADM U-Net", "diffusion", ("time_embed.0.weight", "input_blocks.0.0.weight")),
+    Family(
+        "diffusers U-Net",
+        "diffusion",
+        ("conv_norm_out.weight", "down_blocks.0.resnets.0.conv1.weight", UNCONDITIONAL),
+    ),
+    Family("BiSeNet", "parser", ("cp.resnet.conv1.weight", "ffm.convblk.conv.weight")),
+    Family("ParseNet", "parser", ("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight")),
+    Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
+    Family("insightface ResNet", "identity", ("layer1.0.bn3.weight", "features.weight")),
+    Family("IR-SE", "identity", ("input_layer.0.weight", "body.0.res_layer.4.running_mean")),
+    Family("FaceNet", "identity", ("conv2d_1a.conv.weight", "mixed_6a.branch0.conv.weight")),
+    Family("EyeNet", "gaze", ("pre.0.conv.weight", "outs.0.conv.weight", "gaze_fc2.weight")),
+    Family("L2CS-Net", "gaze", ("fc_yaw_gaze.weight", "layer1.0.conv3.weight")),
+    Family("SqueezeNet 1.1", "lpips", ("features.0.weight", "features.12.squeeze.weight")),
+    Family("VGG-16", "lpips", ("features.0.weight", "features.28.weight")),
+    Family("AlexNet", "lpips", ("features.0.weight", "features.10.weight")),
+)
+
+UNSUPPORTED = {  # one tell-tale name each
+    "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
+    "temb.dense.0.weight": "an SDEdit U-Net",
+    "decode_head.classifier.weight": "SegFormer",
+    "body.0.res_layer.2.running_mean": "an AdaFace network",
+    "conv2_dw.conv.weight": "MobileFaceNet",
+    "gaze_fc.0.weight": "ETH-XGaze",
+    "vit.patch_embed.proj.weight": "UniGaze",
+    "fc_yaw_gaze.weight": "L2CS-Net on a ResNet-18 or 34",
+    "lin0.model.1.weight": "the heads of LPIPS, which the lpips package brings along",
+    "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
+    "conv4_1.weight": "an MTCNN detector",
+    "dense5_1.weight": "an MTCNN detector",
+    "dense6_1.weight": "an MTCNN detector",
+    "layer2.0.downsample.0.weight": "a ResNet of torchvision",
+}
+
+
+def detect(names: Iterable[str]) -> Family:
+    """The family of a checkpoint, from its tensors or their names alone."""
+    present = set(map(str, names))
+    for family in FAMILIES:
+        if family.fits(present):
+            return family
+    raise UnsupportedCheckpoint(
+        f"expected one of {', '.join(family.name for family in FAMILIES)}, "
+        f"got {_looks_like(present)}: choose a file of a supported network"
+    )
+
+
+def _looks_like(present: set[str]) -> str:
+    known = (name for tell_tale, name in UNSUPPORTED.items() if tell_tale in present)
+    examples = ", ".join(sorted(present)[:3]) or "none"
+    return next(known, f"{len(present)} tensors of no known layout ({examples})")

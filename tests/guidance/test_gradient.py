@@ -1,0 +1,209 @@
+"""Cheaper guidance: what each kind runs, and that it gives what it promises."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from guided_face_edit.editor_core.diffusion.noise import PerImageNoise
+from guided_face_edit.editor_core.diffusion.process import (
+    DiffusionModel,
+    GaussianDiffusion,
+    UNetDenoiser,
+)
+from guided_face_edit.editor_core.diffusion.sampling import sample_ddim
+from guided_face_edit.editor_core.editing import edit
+from guided_face_edit.editor_core.guidance.estimate import Estimate
+from guided_face_edit.editor_core.guidance.gradient import EveryNth, Guide
+from guided_face_edit.editor_core.guidance.terms import LpipsTerm, PercentWindow, PixelTerm
+from guided_face_edit.editor_core.models.unet import UNet, UNetConfig, recomputed
+from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
+from guided_face_edit.editor_core.settings import EditSettings
+from guided_face_edit.tests.support.tiny import seeded, tiny_lpips
+
+SPACED = GaussianDiffusion.linear(1000).respaced("20")
+CONFIG = UNetConfig(32, (1, 1), 1, (2,), head_channels=16)
+
+
+def awake(network: UNet) -> UNet:
+    """The network with random values where a fresh one has zeros."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        if not parameter.any():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator).double() / 10)
+    return network
+
+
+class Tally:
+    """Counts the forward passes of a network, those with a graph, and the backward passes."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.forwards = self.graphs = self.backwards = 0
+        network.register_forward_hook(self._forward)
+
+    def _forward(self, module, given, output):
+        self.forwards += 1
+        if output.requires_grad:
+            self.graphs += 1
+            output.register_hook(self._backward)
+
+    def _backward(self, gradient):
+        self.backwards += 1
+
+
+def unit_variance(x, t, **conditions):
+    """A network that knows the data to be Gaussian of unit variance: the noise is sqrt(1-a) x_t."""
+    index = torch.searchsorted(SPACED.timestep_map.double(), t.double())
+    return SPACED.sqrt_one_minus_alphas_cumprod[index][:, None, None, None] * x
+
+
+def picture(count=2, size=8):
+    generator = torch.Generator().manual_seed(3)
+    return torch.randn(count, 3, size, size, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("t", [0, 7, 19])
+def test_the_estimate_is_the_gradient_where_the_data_have_unit_variance(t):
+    denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
+    x_t, term = picture(), PixelTerm(torch.zeros(2, 3, 8, 8).double(), scale=5.0)
+    network, estimate = (
+        Guide(each, SPACED, [term])(x_t, t) for each in (denoiser, Estimate(denoiser, SPACED))
+    )
+    torch.testing.assert_close(estimate.gradient, network.gradient)
+    assert torch.equal(estimate.prediction.pred_x0, network.prediction.pred_x0)
+    a = SPACED.alphas_cumprod[t]
+    share = (1 - a).sqrt()
+    seen = (share * a.sqrt() + (1 - share)) * x_t  # pred_x0 is sqrt(a) x_t, worked out by hand
+    by_hand = -5 * 2 * seen / (3 * 8 * 8) * (share * a.sqrt() + (1 - share))
+    torch.testing.assert_close(estimate.gradient, by_hand)
+
+
+def test_the_estimate_keeps_no_graph_of_the_network():
+    network = awake(seeded(lambda: UNet(CONFIG)))
+    tally = Tally(network)
+    term = PixelTerm(torch.zeros(2, 3, 8, 8).double())
+    guided = Guide(Estimate(UNetDenoiser(network, SPACED), SPACED), SPACED, [term])(picture(), 5)
+    assert guided.gradient is not None and guided.gradient.any()
+    assert (tally.forwards, tally.graphs) == (1, 0)
+
+
+UNETS = {
+    "ADM": lambda: UNet(CONFIG),
+    "diffusers": lambda: UNet2D(UNet2DConfig((32, 64), 1, (1,))),
+}
+
+
+@pytest.mark.parametrize("make", UNETS.values(), ids=UNETS)
+def test_a_recomputed_gradient_is_the_plain_one(make):
+    network = awake(seeded(make))
+    x, t = picture().requires_grad_(), torch.tensor([10.0, 900.0])
+    (plain,) = torch.autograd.grad(network(x, t).square().sum(), x)
+    (again,) = torch.autograd.grad(network(x, t, run=recomputed).square().sum(), x)
+    assert plain.any()
+    torch.testing.assert_close(again, plain, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("make", UNETS.values(), ids=UNETS)
+def test_recomputing_keeps_less(make):
+    network, x, t = awake(seeded(make)), picture(), torch.tensor([10.0, 900.0])
+
+    def kept(**options) -> int:
+        sizes = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            network(x.requires_grad_(), t, **options)
+        return sum(sizes)
+
+    assert kept(run=recomputed) < kept() / 3
+
+
+@pytest.mark.parametrize(("every", "guided"), [(1, 16), (2, 8), (3, 5), (16, 1)])
+def test_one_step_in_n_is_guided_and_the_last_is_the_first_to_go_without(every, guided):
+    network = awake(seeded(lambda: UNet(CONFIG)))
+    tally = Tally(network)
+    guide = Guide(UNetDenoiser(network, SPACED), SPACED, [PixelTerm(picture())])
+    seen = []
+    sample_ddim(
+        EveryNth(guide, every), SPACED, picture(), 15, noise=PerImageNoise([1, 2]),
+        on_step=seen.append,
+    )  # fmt: skip
+    assert (tally.forwards, tally.graphs, tally.backwards) == (16, guided, guided)
+    turns = [t for t in range(15, -1, -1) if (t + 1) % every == 0]
+    assert [step.t for step in seen if step.values] == turns
+
+
+@dataclass(frozen=True)
+class NetworkTerm(PixelTerm):
+    """Sees the picture through a network."""
+
+    network: nn.Module = nn.Identity()
+
+    def loss(self, image: Tensor) -> Tensor:
+        return super().loss(self.network(image))
+
+
+def test_outside_its_window_a_terms_network_does_not_run():
+    eye = nn.Identity()
+    tally = Tally(eye)
+    term = NetworkTerm(picture(), window=PercentWindow(0.5, 0.9), network=eye)
+    network = awake(seeded(lambda: UNet(CONFIG)))
+    guide = Guide(UNetDenoiser(network, SPACED), SPACED, [term])
+    inside = [t for t in range(20) if 0.5 <= SPACED.percent(t) < 0.9]
+    for t in range(20):
+        before = tally.forwards
+        guide(picture(), t)
+        assert tally.forwards - before == (t in inside)
+
+
+def test_lpips_looks_at_its_target_once():
+    lpips = copy.deepcopy(tiny_lpips())
+    tally = Tally(lpips.network.scaling_layer)
+    target = picture(size=32)
+    term = LpipsTerm(lpips, target, torch.zeros(2, 1, 32, 32).double())
+    for _ in range(3):
+        assert (term.loss(picture(size=32) + 1) > 0).all()
+    assert tally.forwards == 1 + 3
+
+
+def test_an_unguided_step_is_one_forward_without_a_graph():
+    network = awake(seeded(lambda: UNet(CONFIG)))
+    tally = Tally(network)
+    guided = Guide(UNetDenoiser(network, SPACED), SPACED, [])(picture().requires_grad_(), 5)
+    assert guided.gradient is None and not guided.prediction.mean.requires_grad
+    assert (tally.forwards, tally.graphs) == (1, 0)
+
+
+def _edited(**changes):
+    network = awake(seeded(lambda: UNet(CONFIG)))
+    model = DiffusionModel(network, GaussianDiffusion.linear(1000), 8)
+    settings = replace(EditSettings(), respacing="6", skip=1, clip_denoised=True, **changes)
+    target, mask = picture().clamp(-1, 1), torch.ones(2, 1, 8, 8).double()
+    term = PixelTerm(torch.zeros_like(target), scale=50.0)
+    return edit(model, target, mask, [term], settings, PerImageNoise([1, 2]))
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+def test_settings_choose_how_the_gradient_is_taken(sampler):
+    usual = _edited(sampler=sampler)
+    torch.testing.assert_close(_edited(sampler=sampler, memory="low"), usual)
+    assert not torch.allclose(_edited(sampler=sampler, gradient="estimate"), usual)
+    assert not torch.allclose(_edited(sampler=sampler, guide_every=2), usual)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gradient": "none"}, 'gradient is "none", expected "network" or "estimate": choose one'),
+        ({"memory": "tiny"}, 'memory is "tiny", expected "normal" or "low": choose one'),
+        ({"guide_every": 0}, "guide_every is 0: expected 1 or more"),
+    ],
+)
+def test_settings_that_cannot_be(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(EditSettings(), **change)

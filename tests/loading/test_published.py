@@ -1,0 +1,151 @@
+"""The networks are the published ones: by name and shape of every tensor, and number by number."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from guided_face_edit.editor_core.models import facenet, ir_se, parsenet
+from guided_face_edit.editor_core.models.facenet import FaceNet
+from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
+from guided_face_edit.editor_core.models.ir_se import IRSE
+from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
+from guided_face_edit.editor_core.models.parsenet import ParseNet
+from guided_face_edit.tests.support.parity.fill import fill, hash_tensor
+
+FILL = [
+    {"match": "running_var", "half": 0.5, "center": 1.0},
+    {"match": "", "ndim": [1], "half": 0.5, "center": 0.5},
+    {"match": "", "gain": 1.0, "center": 0.0},
+]
+IRESNETS = {  # depths of the stages, tensors, parameters, and the beginning of the layout's digest
+    18: ((2, 2, 2, 2), 187, 24_025_600, "6bdb508fbe8f9172"),
+    34: ((3, 4, 6, 3), 331, 34_139_328, "88f842de492690dd"),
+    50: ((3, 4, 14, 3), 475, 43_590_848, "d80a68220d7280f1"),
+    100: ((3, 13, 30, 3), 925, 65_156_160, "dc48aa67c7449a7c"),
+    200: ((6, 26, 60, 6), 1807, 118_833_920, "be360d6469b1859b"),
+}
+
+
+@pytest.mark.parametrize("depth", IRESNETS)
+def test_an_iresnet_has_the_published_tensors(depth):
+    layers, count, parameters, digest = IRESNETS[depth]
+    with torch.device("meta"):
+        network = InsightFace(InsightFaceConfig(layers))
+    tensors = network.state_dict()
+    lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+    assert len(lines) == count
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith(digest)
+
+
+def test_an_iresnet_gives_the_numbers_of_the_published_code():
+    network = InsightFace(InsightFaceConfig((1, 2, 1, 1), embedding=8, input_size=16)).eval()
+    network.load_state_dict(fill(network.state_dict(), FILL, 1))
+    expected = [1.28127, -0.01037, 0.12897, -0.30153, 0.28742, 1.52991, 0.22285, -0.38156]
+    seen = network(hash_tensor(2, 0, (1, 3, 16, 16)))[0]
+    torch.testing.assert_close(seen, torch.tensor(expected), rtol=0, atol=2e-5)
+
+
+def _same_numbers(theirs, module, network, x, normalised=False):
+    """Loads their tensors, as a file would bring them, and compares the answers."""
+    tensors = fill(theirs.state_dict(), FILL, 3)
+    theirs.load_state_dict(tensors)
+    ours = network(module.config_from_state_dict(tensors))
+    ours.load_state_dict(tensors, strict=True)
+    with torch.no_grad():
+        expected, seen = theirs.eval()(x), ours.eval()(x)
+    if normalised:
+        seen = nn.functional.normalize(seen, dim=1)
+    torch.testing.assert_close(seen, expected, rtol=1e-5, atol=1e-5)
+
+
+def _same_tensors(theirs, module, network):
+    """The names and shapes of the published size, without the values."""
+    tensors = theirs.state_dict()
+    with torch.device("meta"):
+        ours = network(module.config_from_state_dict(tensors)).state_dict()
+    assert {name: t.shape for name, t in ours.items()} == {n: t.shape for n, t in tensors.items()}
+
+
+def _picture(size):
+    return hash_tensor(5, 0, (1, 3, size, size))
+
+
+def _facexlib(name):
+    """One file of the package, without the detectors that the package imports."""
+    found = importlib.util.find_spec("facexlib")
+    if found is None:
+        pytest.skip("facexlib is not installed")
+    path = Path(found.submodule_search_locations[0], *name.split(".")).with_suffix(".py")
+    spec = importlib.util.spec_from_file_location(f"facexlib_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("depth", "mode"), [(50, "ir_se"), (50, "ir"), (100, "ir")])
+def test_ir_networks_have_facexlibs_tensors(depth, mode):
+    with torch.device("meta"):
+        theirs = _facexlib("recognition.arcface_arch").Backbone(depth, 0.6, mode)
+    _same_tensors(theirs, ir_se, IRSE)
+
+
+@pytest.mark.slow
+def test_ir_se50_gives_facexlibs_numbers():
+    theirs = _facexlib("recognition.arcface_arch").Backbone(50, 0.6, "ir_se")
+    _same_numbers(theirs, ir_se, IRSE, _picture(112), normalised=True)
+
+
+def test_parsenet_is_facexlibs():
+    package = _facexlib("parsing.parsenet")
+    with torch.device("meta"):
+        published = package.ParseNet(512, 512, parsing_ch=19)
+    _same_tensors(published, parsenet, ParseNet)
+    small = package.ParseNet(64, 64, 16, base_ch=8, res_depth=2, ch_range=[8, 24])
+    _same_numbers(small, parsenet, ParseNet, _picture(64))
+
+
+@pytest.mark.parametrize("classes", [None, 7])
+def test_facenet_is_facenet_pytorchs(classes):
+    package = pytest.importorskip("facenet_pytorch")
+    with torch.device("meta"):
+        theirs = package.InceptionResnetV1(classify=classes is not None, num_classes=classes)
+    theirs.device = torch.device("cpu")
+    _same_tensors(theirs, facenet, FaceNet)
+
+
+@pytest.mark.slow
+def test_facenet_gives_facenet_pytorchs_numbers():
+    package = pytest.importorskip("facenet_pytorch")
+    theirs = package.InceptionResnetV1()
+    _same_numbers(theirs, facenet, FaceNet, _picture(160), normalised=True)
+
+
+def test_l2cs_is_a_resnet_50_with_two_heads():
+    from torchvision.models import resnet50
+
+    with torch.device("meta"):
+        theirs, ours = resnet50().state_dict(), L2CS(L2CSConfig()).state_dict()
+    trunk = {name: t.shape for name, t in theirs.items() if not name.startswith("fc.")}
+    heads = {f"fc_{angle}_gaze.{part}" for angle in ("yaw", "pitch") for part in ("weight", "bias")}
+    vestige = {"fc_finetune.weight", "fc_finetune.bias"}
+    assert {n: t.shape for n, t in ours.items() if n not in heads | vestige} == trunk
+    assert heads | vestige <= set(ours) and ours["fc_yaw_gaze.weight"].shape == (90, 2048)
+
+
+def test_l2cs_sees_what_torchvisions_resnet_sees():
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    theirs = ResNet(Bottleneck, [1, 1, 1, 1], num_classes=90)
+    tensors = fill(theirs.state_dict(), FILL, 3)
+    theirs.load_state_dict(tensors)
+    ours = L2CS(L2CSConfig((1, 1, 1, 1))).eval()
+    heads = {f"fc_yaw_gaze.{part}": tensors.pop(f"fc.{part}") for part in ("weight", "bias")}
+    ours.load_state_dict({**ours.state_dict(), **tensors, **heads})
+    with torch.no_grad():
+        yaw, _ = ours.logits(_picture(64))
+        torch.testing.assert_close(yaw, theirs.eval()(_picture(64)), rtol=1e-5, atol=1e-5)

@@ -1,0 +1,50 @@
+"""The nodes that inspect and convert model files."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
+from guided_face_edit.tests.support.running import BY_NAME, run
+
+
+@pytest.fixture
+def eyes_file(folders):
+    """A pickle among the gaze models, named as ComfyUI lists it."""
+    folder = Path(folders.models_dir, "face_edit", "gaze")
+    network = EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4))
+    torch.save(network.state_dict(), folder / "eyes.pt")
+    yield folder / "eyes.pt"
+    for file in folder.glob("eyes.*"):
+        file.unlink()
+
+
+def test_a_model_file_is_told_in_words(eyes_file):
+    (choice,) = BY_NAME["InspectModelFile"].GET_SCHEMA().inputs
+    assert {"gaze/eyes.pt", "gaze/demo.safetensors", "parsing/demo.safetensors"} <= {
+        *choice.options
+    }
+    (report,) = run("InspectModelFile", model_file="gaze/eyes.pt")
+    assert re.search("family +EyeNet\n +kind +gaze\n", report)
+    assert "no gaze model x.pt in models/face_edit/gaze" in BY_NAME[
+        "InspectModelFile"
+    ].validate_inputs(model_file="gaze/x.pt")
+    with pytest.raises(ValueError, match='folder is "ears", expected one of: diffusion'):
+        run("InspectModelFile", model_file="ears/x.pt")
+
+
+def test_a_model_file_is_converted_into_the_folder_of_its_kind(folders, eyes_file):
+    inputs = {"model_file": "gaze/eyes.pt", "save_as": "", "half": True, "overwrite": False}
+    (report,) = run("ConvertModelFile", **inputs)
+    written = eyes_file.with_suffix(".safetensors")
+    assert str(written) in report and written.stat().st_size < eyes_file.stat().st_size
+    assert "eyes.safetensors" in folders.get_filename_list("face_edit_gaze")
+    (hosted,) = run("LoadGazeModel", model_name="eyes.safetensors")
+    assert hosted.model.network.config.nfeatures == 4
+    with pytest.raises(FileExistsError, match="is there already: name another, or overwrite it"):
+        run("ConvertModelFile", **inputs)
+    run("ConvertModelFile", **inputs | {"overwrite": True})
+    with pytest.raises(ValueError, match=r'"\.\./x\.safetensors" leads out of .*gaze'):
+        run("ConvertModelFile", **inputs | {"save_as": "../x.safetensors"})

@@ -1,0 +1,48 @@
+"""Parity with the reference: every file of a golden directory, as its manifest describes it.
+
+The directory comes from GOLDEN_DIR; anything of the same form is checked without touching this.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from guided_face_edit.tests.support.parity.augment import check_augment
+from guided_face_edit.tests.support.parity.guidance import check_cond_fn, check_eye_boxes
+from guided_face_edit.tests.support.parity.networks import check_nets, check_unet, is_slow
+from guided_face_edit.tests.support.parity.pictures import check_picture
+from guided_face_edit.tests.support.parity.process import check_gaussian, check_schedules
+from guided_face_edit.tests.support.parity.scene import read_notes, read_tensors
+from guided_face_edit.tests.support.parity.trajectories import check_trajectory
+
+FOLDER = Path(os.environ.get("GOLDEN_DIR") or Path(__file__).parents[1] / "golden").resolve()
+CHECKS = {  # by the beginning of a file's name
+    "schedules": check_schedules,
+    "gaussian": check_gaussian,
+    "unet": check_unet,
+    "nets": check_nets,
+    "augment": check_augment,
+    "eye_boxes": check_eye_boxes,
+    "cond_fn": check_cond_fn,
+    "traj": check_trajectory,
+    "e2e": check_picture,
+}
+
+
+def _files():
+    manifest = read_notes(FOLDER)
+    slow = [pytest.mark.slow]
+    return [
+        pytest.param(name, marks=slow if is_slow(manifest, name) else [])
+        for name in manifest["files"]
+    ]
+
+
+@pytest.mark.parametrize("name", _files())
+def test_golden(name):
+    manifest = read_notes(FOLDER)
+    check = next(check for start, check in CHECKS.items() if name.startswith(start))
+    entry = manifest["files"][name]
+    tensors = read_tensors(FOLDER / name)
+    check(manifest, name, entry["notes"], tensors, entry["tensors"], FOLDER)

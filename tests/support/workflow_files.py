@@ -1,0 +1,59 @@
+"""The workflow files as tests run them: quick, with the bundled weights, on drawn faces."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ...editor_core.demo.pairs import draw_pairs
+from ...editor_core.images import write_png
+
+NAMES = (
+    "face_swap_demo",
+    "face_swap_diffface",
+    "analysis_only",
+    "candidates_and_metrics",
+    "batch_pairs",
+    "photo_swap",
+    "group_photo",
+    "frames",
+)
+SAMPLER = "FaceEdit_GuidedFaceSampler"
+
+
+def paths(root: Path, name: str) -> tuple[Path, Path]:
+    """The files in UI format and in API format."""
+    folder = root / "workflows"
+    return folder / f"{name}.json", folder / "api" / f"{name}.json"
+
+
+def read(root: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The graph in UI format and in API format."""
+    ui, api = (json.loads(path.read_text(encoding="utf-8")) for path in paths(root, name))
+    return ui, api
+
+
+def quick_graph(root: Path, name: str, **sampling: Any) -> dict[str, Any]:
+    """A graph in API format, with the bundled weights in place of published ones."""
+    _, graph = read(root, name)
+    for node in graph.values():
+        inputs = node["inputs"]
+        inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
+        if node["class_type"] == SAMPLER:
+            inputs |= sampling
+        if node["class_type"] == "ImageScale":
+            inputs |= {"width": 64, "height": 64}
+    return graph
+
+
+def put_pictures(folder: Path) -> None:
+    """Drawn faces in an input folder, where the workflows look for pictures."""
+    pairs = draw_pairs(2, 0, 64)
+    for kind, images in (("source", pairs.source.image), ("target", pairs.target.image)):
+        shutil.rmtree(folder / f"{kind}s", ignore_errors=True)
+        (folder / f"{kind}s").mkdir(parents=True)
+        write_png(folder / f"{kind}.png", images[0])
+        for k, image in enumerate(images):
+            write_png(folder / f"{kind}s" / f"{k}.png", image)

@@ -1,0 +1,260 @@
+"""Our workflows as code; `workflow_formats` makes files of them.
+
+`python -m pytest tests/test_workflows.py --rewrite` writes the files anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...editor_core.presets import preset
+from .workflow_parts import (
+    DEMO,
+    DEMO_SIZE,
+    Workflow,
+    align,
+    demo_chain,
+    demo_models,
+    drawn_pair,
+    drawn_photo,
+    edit_photo,
+    look,
+    preset_chain,
+    sample,
+    sampling_of,
+    scaled,
+    select,
+    sheet,
+)
+
+
+def face_swap_demo() -> Workflow:
+    """Runs untouched: drawn portraits, bundled weights."""
+    flow = Workflow(
+        "face_swap_demo",
+        "## Face swap, ready to run\n\nDraws two people, and puts the face of the *source* on the "
+        "*target* with the weights that come with the pack. Press **Run**. Another `seed` of "
+        "**Draw Demo Portraits** draws other people.\n\nFor pictures of your own open the template "
+        "`face_swap_diffface`.",
+    )
+    models = demo_models(flow)
+    pair, seen = drawn_pair(flow, models, seed=0)
+    chain = demo_chain(flow, models, seen["eyes"])
+    edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **sampling_of(DEMO))
+    flow.group("Result")
+    side_by_side = sheet(flow, pair["source"], pair["target"], seen, edit["best"])
+    flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/demo")
+    return flow
+
+
+def face_swap_diffface() -> Workflow:
+    """The published weights on the user's own pictures."""
+    flow = Workflow(
+        "face_swap_diffface",
+        "## Face swap with the published DiffFace weights\n\nPut the four files of "
+        "github.com/hxngiee/DiffFace (non-commercial licence) into `models/face_edit/`: `Model.pt` "
+        "into `diffusion`, `Arcface.tar` into `identity`, `FaceParser.pth` into `parsing`, "
+        "`GazeEstimator.pt` into `gaze`. Give a source and a target that are aligned square crops "
+        "of one face, as in CelebA-HQ.\n\nOnly edit people who agreed to it.",
+    )
+    flow.group("Models")
+    models = {
+        "diffusion": flow.own(
+            "LoadFaceDiffusionModel", model_name="Model.pt", precision="auto", compile=False
+        ),
+        "identity": flow.own("LoadIdentityModel", model_name="Arcface.tar"),
+        "parser": flow.own("LoadFaceParser", model_name="FaceParser.pth"),
+        "gaze": flow.own("LoadGazeModel", model_name="GazeEstimator.pt"),
+    }
+    flow.group("Pictures")
+    source = flow.add("LoadImage", "Source: whose face", image="source.png")
+    target = flow.add("LoadImage", "Target: what is edited", image="target.png")
+    target = scaled(flow, target["IMAGE"], 256)
+    seen = look(flow, models, source["IMAGE"], target["IMAGE"])
+    chain = preset_chain(flow, models, seen["eyes"], "diffface")
+    numbers = sampling_of(preset("diffface"))
+    edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
+    flow.group("Result")
+    flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/edit")
+    return flow
+
+
+def analysis_only() -> Workflow:
+    """What the pack sees in a face, without an edit."""
+    flow = Workflow(
+        "analysis_only",
+        "## What is seen in a face\n\nParts, mask, eyes, gaze and identity of a target, and how "
+        "far it is from a source. Nothing is edited.",
+    )
+    models = demo_models(flow)
+    pair, seen = drawn_pair(flow, models, seed=3)
+    gaze = flow.own(
+        "EstimateGaze",
+        gaze_model=models["gaze"]["gaze_model"],
+        image=pair["target"],
+        eyes=seen["eyes"]["eyes"],
+    )
+    distance = flow.own(
+        "IdentityDistance",
+        identity_model=models["identity"]["identity_model"],
+        image=pair["target"],
+        embedding=seen["embedding"]["embedding"],
+    )
+    flow.group("Shown")
+    flow.add("PreviewImage", "Parts", images=seen["parsed"]["preview"])
+    flow.add("PreviewImage", "Left eye", images=seen["eyes"]["left"])
+    flow.add("PreviewImage", "Gaze", images=gaze["arrows"])
+    flow.add("PreviewAny", "Gaze in degrees", source=gaze["text"])
+    flow.add("PreviewAny", "Distance to the source", source=distance["text"])
+    return flow
+
+
+def candidates_and_metrics() -> Workflow:
+    """Several candidates, ranked, and what every term did at every step."""
+    flow = Workflow(
+        "candidates_and_metrics",
+        "## Candidates and metrics\n\nEight edits of one target in one batch, the closest identity "
+        "first; the plot shows every term at every step, and the same numbers are saved as JSON "
+        "and CSV.",
+    )
+    models = demo_models(flow)
+    pair, seen = drawn_pair(flow, models, seed=1)
+    chain = preset_chain(flow, models, seen["eyes"], "demo")
+    numbers = {**sampling_of(DEMO), "candidates": 8}
+    edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **numbers)
+    flow.group("Result")
+    flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
+    plot = flow.own("MetricsPlot", metrics=edit["metrics"])
+    flow.add("PreviewImage", "Terms over the steps", images=plot["plot"])
+    for kind in ("json", "csv"):
+        flow.own(
+            "SaveMetrics",
+            metrics=edit["metrics"],
+            filename_prefix="face_edit/metrics",
+            format=kind,
+        )
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/best")
+    return flow
+
+
+def batch_pairs() -> Workflow:
+    """One edit for every pair of two folders."""
+    flow = Workflow(
+        "batch_pairs",
+        "## Two folders, pair by pair\n\nPut pictures into `input/sources` and `input/targets`: "
+        "the first goes on the first, by name. Everything after **Load Image Pairs** runs once for "
+        "each pair.",
+    )
+    models = demo_models(flow)
+    flow.group("Pictures")
+    pairs = flow.own(
+        "LoadImagePairs", source_folder="sources", target_folder="targets", pairing="in order"
+    )
+    target = scaled(flow, pairs["targets"], DEMO_SIZE, "To the model's size")
+    seen = look(flow, models, pairs["sources"], target["IMAGE"])
+    chain = demo_chain(flow, models, seen["eyes"])
+    numbers = {**sampling_of(DEMO), "candidates": 2}
+    edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
+    flow.group("Result")
+    side_by_side = sheet(flow, pairs["sources"], target["IMAGE"], seen, edit["best"])
+    flow.add("PreviewImage", "Pair by pair", images=side_by_side["sheet"])
+    flow.own("SaveEditedImage", "Best edits", images=edit["best"], filename_prefix="face_edit/pair")
+    return flow
+
+
+OWN_PHOTOS = (
+    "For photos of your own, put **Load Image** and **Detect Faces** in the place of **Draw Demo "
+    "Photo**, choose the published models, and in **Align Faces** the template `ffhq` and the "
+    "model's size."
+)
+
+
+def photo_swap() -> Workflow:
+    """One face of a photo, and the photo comes back."""
+    flow = Workflow(
+        "photo_swap",
+        "## Any photo in, the same photo out\n\nOne face of a drawn photo is found, aligned, "
+        "edited and pasted back at the photo's own resolution. Outside the face the photo stays "
+        f"bit for bit. `numbers` of **Select Faces** chooses another.\n\n{OWN_PHOTOS}",
+    )
+    models = demo_models(flow)
+    photo, source = drawn_photo(flow, people=2, width=448, height=256)
+    flow.group("Faces")
+    chosen = select(flow, photo["faces"], "0")
+    aligned = align(flow, photo, chosen["faces"])
+    edit_photo(flow, models, source, photo, aligned)
+    return flow
+
+
+def group_photo() -> Workflow:
+    """Two of five people, whom references show."""
+    flow = Workflow(
+        "group_photo",
+        "## The right faces of many\n\nTwo of five people are edited: those whom the references "
+        "show, which are other pictures of them. Without an embedding **Select Faces** keeps all "
+        f"five.\n\n{OWN_PHOTOS}",
+    )
+    models = demo_models(flow)
+    photo, source = drawn_photo(flow, people=5, width=960, height=320, known="1, 3")
+    flow.group("Faces")
+    wanted = flow.own(
+        "EmbedIdentity",
+        "Who is wanted",
+        identity_model=models["identity"]["identity_model"],
+        image=photo["references"],
+        average=False,
+    )
+    chosen = select(
+        flow,
+        photo["faces"],
+        embedding=wanted["embedding"],
+        identity_model=models["identity"]["identity_model"],
+        image=photo["image"],
+    )
+    aligned = align(flow, photo, chosen["faces"])
+    edit_photo(flow, models, source, photo, aligned)
+    return flow
+
+
+def frames() -> Workflow:
+    """A clip whose people keep their new faces."""
+    flow = Workflow(
+        "frames",
+        "## A clip\n\nThe faces of all frames are tracked, their crops smoothed over time, and all "
+        "edited in one batch with the same noise for the same person. The metrics have `flicker`: "
+        "how much the edited crops change from frame to frame, relative to the clip's own."
+        f"\n\n{OWN_PHOTOS}",
+    )
+    models = demo_models(flow)
+    photo, source = drawn_photo(flow, people=1, width=256, height=256, frames=6)
+    flow.group("Faces")
+    tracked = flow.own(
+        "TrackFaces",
+        faces=photo["faces"],
+        identity_model=models["identity"]["identity_model"],
+        image=photo["image"],
+        template="demo",
+    )
+    aligned = align(flow, photo, tracked["faces"], smoothing=1.0)
+    edit = edit_photo(flow, models, source, photo, aligned, candidates=1, noise="per person")
+    flow.own(
+        "SaveMetrics",
+        metrics=edit["metrics"],
+        filename_prefix="face_edit/frames",
+        format="json",
+    )
+    return flow
+
+
+WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
+    face_swap_demo,
+    face_swap_diffface,
+    analysis_only,
+    candidates_and_metrics,
+    batch_pairs,
+    photo_swap,
+    group_photo,
+    frames,
+)

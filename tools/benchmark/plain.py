@@ -1,0 +1,64 @@
+"""What the published implementation does at each step, to be measured beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ...editor_core.diffusion.process import Denoiser, GaussianDiffusion, Prediction
+from ...editor_core.diffusion.sampling import Guided
+from ...editor_core.guidance.gradient import Guide
+from ...editor_core.guidance.terms import GuidanceTerm
+from ...editor_core.models.unet import Attention, UNet, recomputed
+
+
+@dataclass(frozen=True)
+class NaiveGuide:
+    """Predicts once for the step and once more for the gradient, and asks the targets anew."""
+
+    denoiser: Denoiser
+    diffusion: GaussianDiffusion
+    bind: Callable[[], Sequence[GuidanceTerm]]
+
+    def __call__(self, x_t: Tensor, t: int) -> Guided:
+        """Predict at index t, with the gradient of the terms."""
+        prediction = self.predict(x_t, t)
+        guided = Guide(self.denoiser, self.diffusion, self.bind())(x_t, t)
+        return replace(guided, prediction=prediction)
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction:
+        """Predict at index t without a graph."""
+        return Guide(self.denoiser, self.diffusion, []).predict(x_t, t)
+
+
+class PlainAttention(nn.Module):
+    """Attention with its matrix written out, computed anew by the backward pass."""
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,H,W)"""
+        return recomputed(self._attend, x)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        own = self.attention
+        pixels = x.flatten(2)
+        qkv = own.qkv(own.norm(pixels)).unflatten(1, (own.heads, 3, -1))
+        q, k, v = qkv.unbind(2)  # (B,heads,C/heads,N)
+        weights = (q.mT @ k / q.shape[2] ** 0.5).softmax(3)
+        merged = (v @ weights.mT).reshape_as(pixels)
+        return (pixels + own.proj_out(merged)).view_as(x)
+
+
+def plain(network: UNet) -> UNet:
+    """The U-Net with plain attention (its channels in legacy order), in the ordinary layout."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Attention):
+                setattr(module, name, PlainAttention(child))
+    return network.to(memory_format=torch.contiguous_format)

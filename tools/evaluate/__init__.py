@@ -1,0 +1,1 @@
+"""Measures edits of the drawn world, whose right answers are known."""

@@ -1,0 +1,1 @@
+"""Proves that a change of the code changes no number."""

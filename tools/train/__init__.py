@@ -1,0 +1,1 @@
+"""Makes the models of the drawn world anew, from drawn portraits alone."""
