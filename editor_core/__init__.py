@@ -1,20 +1,33 @@
 """Gives the face in one picture the identity of another by guided diffusion, free of any host.
 
-A room uses only the rooms before it:
-
-files, images     pictures: layout, range, size, and writing them whole or not at all
-checkpoints       from a file on disk to a named family of tensors
-models            the networks, one a file
-face              what is seen in a face, and where in a photo faces are
-diffusion         the process and its samplers, knowing nothing of faces
-guidance          what pulls the picture: terms, random views, the gradient
-metrics           a series for each metric and step
-settings          what an edit is told; checkpoints.loading makes its models from files
-reference         the published implementation's exact behaviour, as objects to hand in
-presets           named settings
-editing           source, target and models to ranked edits
-photos            whole photos: crops, one batch of edits, pasted back
-demo              a drawn world with known answers, and the models trained on it
-benchmark         what a step costs, beside the least that it could cost
-commands          the command line
+The editor's public functions, imported when they are first asked for. Each room imports only from
+the rooms below it: `python -m tools.import_graph` draws them, docs/architecture.md describes them.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .editing import edit_face
+    from .loading.models import load_models
+    from .photos import edit_photos
+    from .presets import preset
+
+__all__ = ["edit_face", "edit_photos", "load_models", "preset"]
+
+HOMES = {
+    "edit_face": ".editing",
+    "edit_photos": ".photos",
+    "load_models": ".loading.models",
+    "preset": ".presets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOMES:
+        return getattr(import_module(HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -50,7 +50,13 @@ def setting(default: Any, help: str, **facts: Any) -> Any:
     return field(default=default, metadata={KEY: Declaration(help, default, **facts)})
 
 
-def declared(settings: type | object) -> dict[str, Declaration]:
+def shared(settings: type, name: str) -> Any:
+    """A field that is declared at another dataclass."""
+    declaration = declared(settings)[name]
+    return field(default=declaration.default, metadata={KEY: declaration})
+
+
+def declared(settings: Any) -> dict[str, Declaration]:
     """The declarations of a dataclass, by the names of its fields."""
     return {each.name: each.metadata[KEY] for each in fields(settings) if KEY in each.metadata}
 

@@ -2,52 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import TypeVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from .autograd import gradients
-from .diffusion.noise import Noise
-from .diffusion.process import DiffusionModel
-from .diffusion.sampling import Listener, Step, batch_index, unheard
-from .face.eyes import EyeBoxes
-from .face.gaze import GazeEstimator
-from .face.identity import (
-    IdentityEncoder,
-    embed_identity,
-    identity_distance,
-    one_for_each,
+from .diffusion.blending import LinearRamp, NoisedBackground, composite
+from .diffusion.noise import Noise, PerImageNoise
+from .diffusion.process import Denoiser, DiffusionModel, GaussianDiffusion
+from .diffusion.sampling import (
+    Guider,
+    Sampler,
+    Step,
+    StepCallback,
+    batch_index,
+    sample_ddim,
+    sample_ddpm,
 )
+from .face.eyes import EyeBoxes, find_eyes
+from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
 from .face.parsing import FaceParser, FaceParsing, face_mask, parse_face, require_face
-from .guidance.chain import (
-    GazeGuidance,
-    Guidance,
-    IdentityGuidance,
-    LpipsGuidance,
-    ParsingGuidance,
-    PixelGuidance,
-    Scene,
-)
-from .guidance.terms import GuidanceTerm, Perceptual
-from .images import to_mask, to_signed
+from .guidance.batch import EditBatch
+from .guidance.estimate import Estimate
+from .guidance.gradient import GradientGuider, IntervalGuider
+from .guidance.terms import TERMS, BoundTerm, GuidanceTerm, bind_terms
+from .guidance.views import RandomViews, Views
+from .images import signed, to_bchw, to_bhwc, to_mask, unit
+from .loading.models import FaceModels
 from .metrics import EditMetrics
-from .settings import EditSettings, FaceModels, steer
+from .settings import EditSettings
 
-Model = TypeVar("Model")
+MakeGuider = Callable[[Denoiser, GaussianDiffusion, Sequence[BoundTerm]], Guider]
 
 
 @dataclass(frozen=True)
 class EditResult:
     """Edits of n targets, k candidates each; if they are ranked, the closest identity is first."""
 
-    images: Tensor  # (n,k,H,W,3) in [0,1]
-    mask: Tensor  # (n,k,H,W): outside it the image is the target, bit for bit
-    metrics: EditMetrics  # losses of the terms at each step, pictures in the order of `images`
+    pictures: Tensor  # (n,k,3,H,W) in [0,1]
+    mask: Tensor  # (n,k,H,W): outside it a picture is the target, bit for bit
+    metrics: EditMetrics  # losses of the terms at each step, pictures in the order of `pictures`
     distances: Tensor  # (n,k): identity distance to the source; NaN if nothing ranked them
+    parsing: FaceParsing | None = None  # of the targets, where they were parsed
+
+    @property
+    def images(self) -> Tensor:  # (n,k,H,W,3)
+        """The pictures as a host or a file wants them."""
+        return to_bhwc(self.pictures)
 
 
 def edit_face(
@@ -58,240 +62,323 @@ def edit_face(
     *,
     mask: Tensor | None = None,
     landmarks: Tensor | None = None,
-    people: Sequence[int] | None = None,
-    on_step: Listener = unheard,
+    on_step: StepCallback | None = None,
 ) -> EditResult:
-    """Put the source's face into the target, n pairs (n,H,W,3) in [0,1] at once.
+    """Put the source's face into the target, n pairs at once.
 
-    `mask` (n,H,W) replaces the parsed face; `landmarks` (n,68,2) of the target, or its points 36,
-    39, 42 and 45, replace the parsed eyes. Targets of the same number in `people` get the same
-    noise. `on_step` hears every step and may raise to cancel.
+    Args:
+        models: From `load_models`.
+        source: (n,h,w,3) in [0,1], aligned face crops of any size: whose face it becomes.
+        target: (n,S,S,3) in [0,1], aligned face crops of the diffusion model's size.
+        settings: For instance `preset("diffface")`.
+        mask: (n or 1,S,S) in [0,1], 1 where to edit; replaces the parsed face.
+        landmarks: (n,68,2) of the target, x and y in pixels, or its points 36, 39, 42 and 45;
+            replace the parsed eyes.
+        on_step: Called with every `Step`; may raise to cancel.
+
+    Raises:
+        ValueError: The pictures, the mask or the settings do not fit each other or the models, or a
+            picture shows no face; the message says what to do.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from guided_face_edit import edit_face, load_models, preset
+        >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
+        >>> from guided_face_edit.editor_core.demo.pairs import draw_pairs
+        >>> pair = draw_pairs(1, seed=0, size=64)
+        >>> settings = replace(preset("demo"), respacing="4", skip=1, candidates=2)
+        >>> result = edit_face(
+        ...     load_models(WEIGHTS), pair.source.image, pair.target.image, settings
+        ... )
+        >>> tuple(result.images.shape)  # closest identity first
+        (1, 2, 64, 64, 3)
     """
+    pictures = to_bchw(source, "source"), to_bchw(target, "target")
+    return edit_aligned(
+        models, *pictures, settings, mask=mask, landmarks=landmarks, on_step=on_step
+    )
+
+
+def edit_aligned(
+    models: FaceModels,
+    source: Tensor,
+    target: Tensor,
+    settings: EditSettings,
+    *,
+    mask: Tensor | None = None,
+    landmarks: Tensor | None = None,
+    people: Sequence[int] | None = None,
+    on_step: StepCallback | None = None,
+) -> EditResult:
+    """`edit_face` of pictures (n,3,H,W) in [0,1].
+
+    Targets of the same number in `people` get the same noise, by default each its own.
+    """
+    if settings.exact:
+        from .reference.pipeline import edit_exactly
+
+        return edit_exactly(
+            models, source, target, settings, mask=mask, landmarks=landmarks, on_step=on_step
+        )
     with gradients():
-        models, device = settings.behaviour.models(models), models.diffusion.device
-        _require_pairs(source, target)
-        _require_size(target, models.diffusion.image_size)
-        faces = to_signed(source, "source").to(device)
-        require_face(parse_face(models.parser, faces), "source")
-        parsing = parse_face(models.parser, to_signed(target, "target").to(device))
-        points = None if landmarks is None else landmarks.to(device)
-        return edit_target(
+        faces, parsing, mask = read_pair(models, source, target, settings, mask)
+        eyes = find_eyes(parsing, landmarks) if settings.gaze.scale else None
+        return edit_batch(
             models.diffusion,
             target,
-            _area(parsing, settings)[:, 0] if mask is None else mask,
-            list(
-                guidance_of(
-                    settings,
-                    models.identity,
-                    models.parser,
-                    models.gaze,
-                    models.lpips,
-                    partial(settings.behaviour.eyes, parsing, points),
-                )
-            ),
+            mask,
+            build_terms(settings, models, eyes),
             settings,
             embedding=embed_identity(models.identity, faces),
-            ranked_by=models.identity,
+            encoder=models.identity,
             parser=models.parser,
+            parsing=parsing,
             people=people,
             on_step=on_step,
         )
 
 
-def guidance_of(
+def read_pair(
+    models: FaceModels, source: Tensor, target: Tensor, settings: EditSettings, mask: Tensor | None
+) -> tuple[Tensor, FaceParsing, Tensor]:
+    """The sources in [-1,1], the parsing of the targets, and where to edit them (n,H,W)."""
+    if len(source) != len(target):
+        raise ValueError(
+            f"got {len(source)} sources and {len(target)} targets: give one source a target"
+        )
+    require_size(target, models.diffusion.image_size)
+    faces = signed(source).to(models.diffusion.device)
+    require_face(parse_face(models.parser, faces), "source")
+    parsing = parse_face(models.parser, signed(target).to(faces.device))
+    if mask is None:
+        require_face(parsing, "target")
+        mask = face_mask(parsing, grow=settings.grow, feather=settings.feather)[:, 0]
+    return faces, parsing, mask
+
+
+def build_terms(
     settings: EditSettings,
-    identity: IdentityEncoder,
-    parser: FaceParser,
-    gaze: GazeEstimator | None,
-    lpips: Perceptual | None,
-    eyes: Callable[[], EyeBoxes],
-) -> Iterator[Guidance]:
-    """The guidance that the settings give a scale; `eyes` is asked where there is a gaze."""
+    models: FaceModels,
+    eyes: EyeBoxes | None = None,
+    views: Views | None = None,
+) -> list[GuidanceTerm]:
+    """The terms that the settings give a scale.
 
-    def views(generators: Sequence[Generator]) -> Callable[[Tensor], Tensor]:
-        return settings.behaviour.views(generators, settings.views)
-
-    if settings.identity.scale:
-        yield IdentityGuidance(identity, views, **vars(settings.identity))
-    if settings.parsing.scale:
-        yield ParsingGuidance(parser, **vars(settings.parsing))
-    if settings.gaze.scale:
-        yield GazeGuidance(_loaded(gaze, "gaze"), eyes(), **vars(settings.gaze))
-    if settings.pixel.scale:
-        yield PixelGuidance(**vars(settings.pixel))
-    if settings.lpips.scale:
-        yield LpipsGuidance(_loaded(lpips, "lpips"), **vars(settings.lpips))
-
-
-def edit_target(
-    model: DiffusionModel,
-    target: Tensor,
-    mask: Tensor,
-    guidance: Sequence[Guidance],
-    settings: EditSettings,
-    *,
-    embedding: Tensor | None = None,
-    ranked_by: IdentityEncoder | None = None,
-    parser: FaceParser | None = None,
-    people: Sequence[int] | None = None,
-    on_step: Listener = unheard,
-) -> EditResult:
-    """Edit n targets (n,H,W,3) inside their masks (n or 1,H,W), under any guidance.
-
-    `embedding` (n or 1,E) is the sources'. `ranked_by` orders the candidates; the `parser` finds
-    the face of the edit where the background need not be kept. Targets of the same number in
-    `people` get the same noise, by default each its own. Of the settings, those of the terms and of
-    the parsed mask have done their work already.
+    A term's fields are named as what it needs: a model of `FaceModels`, the `eyes` of the targets,
+    or the `views` that an identity is looked at from.
     """
-    with gradients():
-        _require_size(target, model.image_size)
-        noise = settings.behaviour.noise(_seeds(settings, people or range(len(target))))
-        scene = Scene(
-            target=to_signed(target, "target").to(model.device),
-            mask=to_mask(mask, target).to(model.device),
-            embedding=None
-            if embedding is None
-            else one_for_each(embedding, len(target), "targets").to(model.device),
-            generators=noise.generators,
-            candidates=settings.candidates,
-        )
-        heard = Recorder(on_step)
-        pred_x0 = edit(
-            model,
-            scene.repeated(scene.target),
-            scene.repeated(scene.mask),
-            [each.bind(scene) for each in guidance],
-            settings,
-            noise,
-            identity=scene.repeated_embedding,
-            on_step=heard,
-        )
-        area = _final_mask(scene, pred_x0, settings, parser).to(target.device)
-        images = settings.behaviour.compose(scene.repeated(target), pred_x0.to(target.device), area)
-        distances = _distances(images, scene, ranked_by).to(target.device)
-        return _ranked(images, area, distances, heard.metrics, scene.candidates)
+    known = {**vars(models), "eyes": eyes, "views": views or RandomViews(settings.views)}
+    terms = []
+    for term in TERMS:
+        weight = getattr(settings, term.name)
+        if weight.scale:
+            needs = {each.name: known[each.name] for each in fields(term) if each.name in known}
+            for name in (name for name, value in needs.items() if value is None):
+                raise ValueError(_missing(term.name, name))
+            terms.append(term(**needs, **vars(weight)))
+    return terms
 
 
-def edit(
+def _missing(term: str, need: str) -> str:
+    if need == "eyes":
+        return "the gaze needs eyes, got none: crop the eyes of the targets, or set its scale 0"
+    return f"the {term} term has a scale but there is no {need} model: load one or set the scale 0"
+
+
+def edit_batch(
     model: DiffusionModel,
     target: Tensor,
     mask: Tensor,
     terms: Sequence[GuidanceTerm],
     settings: EditSettings,
+    *,
+    embedding: Tensor | None = None,
+    encoder: IdentityEncoder | None = None,
+    parser: FaceParser | None = None,
+    parsing: FaceParsing | None = None,
+    people: Sequence[int] | None = None,
+    on_step: StepCallback | None = None,
+) -> EditResult:
+    """Edit targets inside their masks, under any terms.
+
+    Args:
+        model: The diffusion model.
+        target: (n,3,H,W) in [0,1]: as exact as it was given, since the background stays so.
+        mask: (n or 1,H,W) in [0,1], 1 where to edit.
+        terms: Any guidance terms; none at all draws freely.
+        settings: Of these, those of the terms and of the parsed mask are not read.
+        embedding: (n or 1,E), the sources' identities: for a U-Net or a term that needs one.
+        encoder: Ranks the candidates by their distance to the embedding.
+        parser: Finds the face of the edit where the background need not be kept.
+        parsing: Of the targets by that parser, where it is there already.
+        people: Targets of the same number get the same noise, by default each its own.
+        on_step: Called with every `Step`; may raise to cancel.
+
+    Raises:
+        ValueError: Something does not fit, or a term or the settings need what was not given.
+    """
+    with gradients():
+        noise = PerImageNoise(seeds_of(settings, people or range(len(target))))
+        batch = make_batch(model, target, mask, embedding, noise.generators, settings.candidates)
+        if parser and parsing:
+            batch.parsings[parser] = parsing
+        recorder = Recorder(on_step)
+        pred_x0 = denoise(model, batch, bind_terms(terms, batch), settings, noise, on_step=recorder)
+        area = final_mask(batch, pred_x0, settings, parser)
+        pictures = composite(
+            batch.repeated(target), unit(pred_x0).to(target.device), area.to(target.device)
+        )
+        return ranked(pictures, area, batch, encoder, recorder.metrics, parsing)
+
+
+def make_batch(
+    model: DiffusionModel,
+    target: Tensor,
+    mask: Tensor,
+    embedding: Tensor | None,
+    generators: Sequence[torch.Generator],
+    candidates: int,
+) -> EditBatch:
+    """What terms are bound to, on the model's device."""
+    require_size(target, model.image_size)
+    return EditBatch(
+        target=signed(target).to(model.device),
+        mask=to_mask(mask, target).to(model.device),
+        embedding=None
+        if embedding is None
+        else one_for_each(embedding, len(target), "targets").to(model.device),
+        generators=generators,
+        candidates=candidates,
+    )
+
+
+def denoise(
+    model: DiffusionModel,
+    batch: EditBatch,
+    terms: Sequence[BoundTerm],
+    settings: EditSettings,
     noise: Noise,
     *,
-    identity: Tensor | None = None,
-    on_step: Listener = unheard,
+    on_step: StepCallback | None = None,
 ) -> Tensor:
-    """Noise the target, then denoise it under any terms: (B,3,H,W) in [-1,1] -> pred_x0 likewise.
-
-    `mask` (B,1,H,W) is 1 where the picture may change; `identity` (B,E) goes to a U-Net that takes
-    one. Of the settings it reads the schedule, the sampler, the blending and the parts.
-    """
-    parts = settings.behaviour
+    """Noise the targets, then denoise them under the terms: pred_x0 (n x candidates,3,H,W)."""
+    target, mask = batch.repeated(batch.target), batch.repeated(batch.mask)
     diffusion = model.diffusion.respaced(settings.respacing)
-    start = _first_index(diffusion.num_timesteps, settings.skip)
-    low_memory = settings.memory == "low"
-    denoiser = model.denoiser(diffusion, identity, settings.clip_denoised, low_memory)
+    start = first_index(diffusion.num_timesteps, settings.skip)
     x_t = diffusion.q_sample(target, batch_index(start, target), noise.draw(target))
-    return parts.sampler(settings)(
-        steer(denoiser, diffusion, terms, settings),
+    ramp = LinearRamp(diffusion, diffusion.percent(start), settings.ramp_end)
+    return sampler_of(settings)(
+        make_guider(
+            identity_denoiser(model, batch, diffusion, settings), diffusion, terms, settings
+        ),
         diffusion,
         x_t,
         start,
         noise=noise,
-        blend=parts.background(target, mask, diffusion, start, settings),
+        blend=NoisedBackground(target, mask, diffusion, ramp, settings.keep_background),
         on_step=on_step,
     )
 
 
-@dataclass(frozen=True)
-class Recorder:
-    """Passes every step on and keeps its values."""
-
-    on_step: Listener
-    metrics: EditMetrics = field(default_factory=EditMetrics)
-
-    def __call__(self, step: Step) -> None:
-        for name, values in step.values.items():
-            self.metrics.record(name, step.t, values)
-        self.on_step(step)
+def identity_denoiser(
+    model: DiffusionModel, batch: EditBatch, diffusion: GaussianDiffusion, settings: EditSettings
+) -> Denoiser:
+    """The U-Net on a respaced schedule, with the sources' identities bound in."""
+    identity = None if batch.embedding is None else batch.repeated(batch.embedding)
+    low_memory = settings.memory == "low"
+    return model.denoiser(diffusion, identity, settings.clip_denoised, low_memory)
 
 
-def _loaded(model: Model | None, name: str) -> Model:
-    if model is None:
-        raise ValueError(
-            f"the {name} term has a scale but there is no {name} model: load one or set the scale 0"
-        )
-    return model
+def make_guider(
+    denoiser: Denoiser,
+    diffusion: GaussianDiffusion,
+    terms: Sequence[BoundTerm],
+    settings: EditSettings,
+    guider: MakeGuider = GradientGuider,
+) -> Guider:
+    """The denoiser under its terms, by the gradient and as often as the settings say."""
+    if settings.gradient == "estimate":
+        denoiser = Estimate(denoiser, diffusion)
+    return IntervalGuider(guider(denoiser, diffusion, terms), settings.guide_every)
 
 
-def _require_pairs(source: Tensor, target: Tensor) -> None:
-    if len(source) != len(target):
-        raise ValueError(
-            f"got {len(source)} sources and {len(target)} targets: give one source a target"
-        )
+def sampler_of(settings: EditSettings) -> Sampler:
+    """The sampler that the settings name."""
+    return sample_ddpm if settings.sampler == "ddpm" else partial(sample_ddim, eta=settings.eta)
 
 
-def _require_size(target: Tensor, size: int) -> None:
-    height, width = target.shape[1:3]
-    if (height, width) != (size, size):
-        raise ValueError(
-            f"target is {height}x{width}, the model edits {size}x{size}: resize the target first"
-        )
-
-
-def _area(parsing: FaceParsing, settings: EditSettings) -> Tensor:
-    require_face(parsing, "target")
-    return face_mask(parsing, grow=settings.grow, feather=settings.feather)
-
-
-def _seeds(settings: EditSettings, people: Sequence[int]) -> list[int]:
-    """One for each candidate of each target."""
+def seeds_of(settings: EditSettings, people: Sequence[int]) -> list[int]:
+    """One seed for each candidate of each target."""
     k = settings.candidates
     return [settings.seed + number * k + each for number in people for each in range(k)]
 
 
-def _first_index(steps: int, skip: int) -> int:
+def first_index(steps: int, skip: int) -> int:
+    """The index of the first step that is taken."""
     if skip >= steps:
         raise ValueError(f"skip is {skip} of {steps} steps: skip fewer than {steps}")
     return steps - 1 - skip
 
 
-def _final_mask(
-    scene: Scene, pred_x0: Tensor, settings: EditSettings, parser: FaceParser | None
-) -> Tensor:
+class Recorder:
+    """A callback that keeps every step's losses and passes the step on."""
+
+    def __init__(self, on_step: StepCallback | None) -> None:
+        self.on_step, self.metrics = on_step, EditMetrics()
+
+    def __call__(self, step: Step) -> None:
+        for name, losses in step.losses.items():
+            self.metrics.record(name, step.t, losses)
+        if self.on_step:
+            self.on_step(step)
+
+
+def final_mask(
+    batch: EditBatch, pred_x0: Tensor, settings: EditSettings, parser: FaceParser | None
+) -> Tensor:  # (n x candidates,1,H,W)
+    """Where the edit is kept: the mask, or the face of the edit itself."""
     if settings.keep_background:
-        return scene.repeated(scene.mask)
+        return batch.repeated(batch.mask)
     if parser is None:
         raise ValueError(
             "without keeping the background the face of the edit must be parsed, but there is no "
             "parser: give one, or keep the background"
         )
-    return settings.behaviour.face_of_edit(parse_face(parser, pred_x0.clamp(-1, 1)))
+    return face_mask(parse_face(parser, pred_x0.clamp(-1, 1)))
 
 
-def _distances(images: Tensor, scene: Scene, encoder: IdentityEncoder | None) -> Tensor:
-    if encoder is None or scene.embedding is None:
-        return torch.full((len(images),), torch.nan)
-    edits = to_signed(images, "edit").to(scene.embedding.device)
-    return identity_distance(embed_identity(encoder, edits), scene.repeated(scene.embedding))
-
-
-def _ranked(
-    images: Tensor, area: Tensor, distances: Tensor, metrics: EditMetrics, k: int
+def ranked(
+    pictures: Tensor,
+    area: Tensor,
+    batch: EditBatch,
+    encoder: IdentityEncoder | None,
+    metrics: EditMetrics,
+    parsing: FaceParsing | None,
 ) -> EditResult:
-    order = _order(distances, k)
+    """The candidates of every target, by their distance to the source where an encoder tells it."""
+    k, device = batch.candidates, pictures.device
+    distances = torch.full((len(pictures),), torch.nan)
+    if encoder and batch.embedding is not None:
+        edits = signed(pictures).to(batch.embedding.device)
+        distances = identity_distance(
+            embed_identity(encoder, edits), batch.repeated(batch.embedding)
+        )
+    by_target = distances.to(device).unflatten(0, (-1, k))
+    order = by_target.sort(dim=1, stable=True).indices
+    order = (torch.arange(len(order), device=device)[:, None] * k + order).flatten()
     return EditResult(
-        images=images[order].unflatten(0, (-1, k)),
-        mask=area[order, 0].unflatten(0, (-1, k)),
+        pictures=pictures[order].unflatten(0, (-1, k)),
+        mask=area.to(device)[order, 0].unflatten(0, (-1, k)),
         metrics=metrics.reordered(order.tolist()),
-        distances=distances[order].unflatten(0, (-1, k)),
+        distances=by_target.flatten()[order].unflatten(0, (-1, k)),
+        parsing=parsing,
     )
 
 
-def _order(distances: Tensor, k: int) -> Tensor:
-    """Flat indices (n x k) that put each target's closest candidate first."""
-    order = torch.sort(distances.unflatten(0, (-1, k)), dim=1, stable=True).indices
-    first = torch.arange(len(order), device=order.device)[:, None] * k
-    return (first + order).flatten()
+def require_size(target: Tensor, size: int) -> None:
+    """Refuse targets (n,3,H,W) that a model of `size` pixels cannot edit."""
+    height, width = target.shape[2:]
+    if (height, width) != (size, size):
+        raise ValueError(
+            f"target is {height}x{width}, the model edits {size}x{size}: resize the target first"
+        )

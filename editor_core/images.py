@@ -23,17 +23,46 @@ ROUNDING = 1e-4  # what float arithmetic may add to a pixel of [0, 1]
 Size = int | tuple[int, int]  # a side, or (height, width)
 
 
-def to_signed(
-    image: Tensor, name: str = "image", least: int = 1
-) -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
-    """Pictures in [0, 1] as the editor sees them, in [-1, 1]; `least` is how many there must be."""
+def signed(x: Tensor) -> Tensor:
+    """Pictures in [0, 1] in [-1, 1], of any layout."""
+    return x * 2 - 1
+
+
+def unit(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] clamped to [0, 1], of any layout."""
+    return ((x + 1) / 2).clamp(0, 1)
+
+
+def to_bchw(image: Tensor, name: str = "image", least: int = 1) -> Tensor:
+    """Pictures in [0, 1] as a user gives them, (B,H,W,3), as (B,3,H,W) in [0, 1].
+
+    Args:
+        image: The pictures.
+        name: What an error calls them.
+        least: How many there must be.
+
+    Raises:
+        ValueError: Another shape, integers, values out of range or not finite.
+    """
     if image.ndim != 4 or image.shape[-1] != 3 or 0 in image.shape[1:] or len(image) < least:
         raise ValueError(
             f"{name} has shape {tuple(image.shape)}, expected (batch, height, width, 3): "
             "give an RGB picture"
         )
     _require_range(image, name)
-    return (image.movedim(-1, 1) * 2 - 1).contiguous()
+    return image.movedim(-1, 1).contiguous()
+
+
+def to_bhwc(x: Tensor) -> Tensor:  # (...,3,H,W) -> (...,H,W,3)
+    """Pictures in the layout of users and files; their range stays."""
+    return x.movedim(-3, -1).contiguous()
+
+
+def to_signed(
+    image: Tensor, name: str = "image", least: int = 1
+) -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
+    """Pictures in [0, 1] as networks see them, in [-1, 1]; checked as `to_bchw` does."""
+    return signed(to_bchw(image, name, least))
 
 
 def rgb(photo: Tensor) -> Tensor:  # (B,H,W,3 or 4) -> (B,H,W,3)
@@ -48,7 +77,7 @@ def rgb(photo: Tensor) -> Tensor:  # (B,H,W,3 or 4) -> (B,H,W,3)
 
 def to_unit(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W,3)
     """The editor's pictures in [-1, 1] as the user sees them, clamped to [0, 1]."""
-    return ((x + 1) / 2).clamp(0, 1).movedim(1, -1).contiguous()
+    return to_bhwc(unit(x))
 
 
 def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W) -> (B,H,W,3)
@@ -57,14 +86,14 @@ def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W)
 
 
 def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
-    """A mask in [0, 1] that fits `image` (B,H,W,3), also in dtype; one serves a whole batch."""
+    """A mask in [0, 1] that fits `image` (B,C,H,W), also in dtype; one serves a whole batch."""
     if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}, expected (1 or {image.shape[0]}, height, width): "
             "give one mask, or one for each picture"
         )
-    if mask.shape[1:] != image.shape[1:3]:
-        (h, w), (height, width) = mask.shape[1:], image.shape[1:3]
+    if mask.shape[1:] != image.shape[2:]:
+        (h, w), (height, width) = mask.shape[1:], image.shape[2:]
         raise ValueError(f"mask is {h}x{w}, image is {height}x{width}: resize the mask first")
     _require_range(mask, "mask")
     _require_filled(mask)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from .diffusion.sampling import Listener, unheard
-from .editing import EditResult, edit_face
+from .diffusion.sampling import StepCallback
+from .editing import EditResult, edit_aligned
 from .face.aligning import align_faces, crop_faces, crop_masks
 from .face.finding import eye_corners_of
 from .face.pasting import Pasting, paste_faces
@@ -16,13 +16,12 @@ from .face.records import Faces
 from .face.resampling import transform
 from .face.templates import template_named
 from .face.tracking import flicker
-from .images import to_signed, to_unit
-from .settings import EditSettings, FaceModels
+from .images import signed, to_bchw, unit
+from .loading.models import FaceModels
+from .settings import EditSettings
 
-NOISES = ("per image", "per person")
-
-Edit = Callable[[Tensor, Tensor | None, Sequence[int] | None], EditResult]
-"""(crops (n,S,S,3), their masks (n,S,S), people of equal noise) -> the edits of the crops."""
+EditCrops = Callable[[Tensor, Tensor | None, Sequence[int] | None], EditResult]
+"""(crops (n,3,S,S) in [0,1], their masks (n,S,S), people of equal noise) -> edits of the crops."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +48,45 @@ def edit_photos(
     *,
     mask: Tensor | None = None,
     pasting: Pasting | None = None,
-    noise: str = "per image",
-    on_step: Listener = unheard,
+    on_step: StepCallback | None = None,
 ) -> PhotoEdit:
-    """Put the source's face (1,h,w,3), or one of each face's own (n,h,w,3), into photos.
+    """Put the source's face into photos of any size, at their own resolution.
 
-    `photos` (frames,H,W,3 or 4) in [0,1]; `mask` (1 or frames,H,W) of the photos replaces the
-    parsed faces. The eyes come from the faces' landmarks where they are known.
+    Args:
+        models: From `load_models`.
+        source: (1,h,w,3) in [0,1], an aligned face crop; or (n,h,w,3), one for each face.
+        photos: (frames,H,W,3 or 4) in [0,1]; alpha stays.
+        faces: Those to edit, from a detector or a `faces_in_...` function; their landmarks, where
+            they have some, tell where the eyes are.
+        settings: For instance `preset("diffface")`.
+        mask: (1 or frames,H,W) of the photos; replaces the parsed faces.
+        pasting: How the edited crops are blended in.
+        on_step: Called with every `Step`; may raise to cancel.
+
+    Raises:
+        ValueError: Something does not fit; the message says what to do.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from guided_face_edit import edit_photos, load_models, preset
+        >>> from guided_face_edit.editor_core.demo.groups import draw_group_photos
+        >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
+        >>> from guided_face_edit.editor_core.demo.pairs import draw_pairs
+        >>> photos = draw_group_photos(0, people=2, frames=1, size=(128, 224))
+        >>> source = draw_pairs(1, seed=5, size=64).source.image
+        >>> settings = replace(preset("demo"), respacing="4", skip=1, candidates=1)
+        >>> edit = edit_photos(load_models(WEIGHTS), source, photos.image, photos.faces, settings)
+        >>> tuple(edit.image.shape), len(edit.distances)
+        ((1, 128, 224, 3), 2)
     """
     size = models.diffusion.image_size
     aligned = aligned_faces(faces, settings.template, size)
+    sources = to_bchw(source, "source")
 
     def edit(crops: Tensor, area: Tensor | None, people: Sequence[int] | None) -> EditResult:
-        return edit_face(
+        return edit_aligned(
             models,
-            source.expand(len(crops), -1, -1, -1) if len(source) == 1 else source,
+            sources.expand(len(crops), -1, -1, -1) if len(sources) == 1 else sources,
             crops,
             settings,
             mask=area,
@@ -72,7 +95,7 @@ def edit_photos(
             on_step=on_step,
         )
 
-    return edit_crops(photos, aligned, mask, edit, pasting, noise)
+    return cut_edit_paste(photos, aligned, mask, edit, settings.noise, pasting)
 
 
 def aligned_faces(faces: Faces, template: str, size: int) -> Faces:
@@ -82,43 +105,36 @@ def aligned_faces(faces: Faces, template: str, size: int) -> Faces:
     return replace(faces, affine=faces.affine * (size / faces.crop_size), crop_size=size)
 
 
-def edit_crops(
+def cut_edit_paste(
     photos: Tensor,
     faces: Faces,
     mask: Tensor | None,
-    edit: Edit,
+    edit: EditCrops,
+    noise: str,
     pasting: Pasting | None = None,
-    noise: str = "per image",
 ) -> PhotoEdit:
     """Cut the aligned faces out, edit them all at once, and paste each one's best edit back.
 
-    `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S).
+    `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S); `noise` as in the settings.
     """
     people = people_of(faces, noise)
     if not len(faces):
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
+    if mask is not None and mask.shape[1:] == faces.size:
+        mask = crop_masks(mask, faces)
     crops = crop_faces(photos, faces).image
-    result = edit(to_unit(crops), cropped(mask, faces), people)
-    edited = to_signed(result.images[:, 0].float()).to(crops)
+    result = edit(unit(crops), mask, people)
+    edited = signed(result.pictures[:, 0].float()).to(crops)
     where = (result.mask[:, 0] > 0).to(crops)  # the edit is composed by the mask's greys already
     pasted = paste_faces(photos, faces, edited, where, pasting)
-    restless = flicker(faces, crops, edited)
-    if len(restless):
-        result.metrics.record("flicker", 0, restless)
+    flickers = flicker(faces, crops, edited)
+    if len(flickers):
+        result.metrics.record("flicker", 0, flickers)
     return PhotoEdit(pasted.image, pasted.mask, faces, result)
 
 
-def cropped(mask: Tensor | None, faces: Faces) -> Tensor | None:  # -> (n,S,S)
-    """A mask of the photos as those of the crops; one of the crops as it is."""
-    if mask is None or mask.shape[1:] != faces.size:
-        return mask
-    return crop_masks(mask, faces)
-
-
 def people_of(faces: Faces, noise: str) -> Sequence[int] | None:
-    """Whose noise every face gets."""
-    if noise not in NOISES:
-        raise ValueError(f'noise is "{noise}", expected one of: {", ".join(NOISES)}')
+    """Faces of the same number get the same noise; None for each its own."""
     if noise == "per image":
         return None
     if faces.person is None:

@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from .guidance.terms import PercentWindow
-from .reference.pipeline import StepWindow, exact
-from .settings import EditSettings, TermSettings
+from .guidance.terms import TermSettings
+from .guidance.windows import PercentWindow, StepWindow
+from .settings import EditSettings
 
 DIFFFACE = EditSettings()  # whose defaults are the published implementation's
 
 PRESETS = {
     "diffface": DIFFFACE,  # its bugs fixed
     "diffface-exact": replace(  # with its bugs, for parity with published results
-        DIFFFACE, gaze=TermSettings(200, StepWindow(10, 50)), behaviour=exact()
+        DIFFFACE, gaze=TermSettings(200, StepWindow(10, 50)), exact=True
     ),
     "paper": replace(  # the scales that the paper gives, arXiv 2212.13344
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
@@ -35,7 +35,18 @@ PRESETS = {
 
 
 def preset(name: str) -> EditSettings:
-    """The settings of that name."""
+    """Settings by name.
+
+    Args:
+        name: One of `PRESETS`: "diffface", "diffface-exact", "paper" or "demo".
+
+    Raises:
+        ValueError: There is no preset of that name.
+
+    Example:
+        >>> preset("demo").sampler
+        'ddim'
+    """
     if name not in PRESETS:
         raise ValueError(f'preset is "{name}", expected one of: {", ".join(PRESETS)}')
     return PRESETS[name]

@@ -1,180 +1,118 @@
-"""What an edit is told: the models, the numbers, and the parts that may be exchanged."""
+"""The settings of an edit: data alone, each declared once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal, Protocol
+from typing import Literal
 
-from torch import Generator, Tensor
-
-from .diffusion.blending import LinearRamp, NoisedBackground, composite
-from .diffusion.noise import Noise, PerImageNoise
-from .diffusion.process import Denoiser, DiffusionModel, GaussianDiffusion
-from .diffusion.sampling import Blend, GuidedDenoiser, Listener, sample_ddim, sample_ddpm
-from .face.eyes import EyeBoxes, find_eyes_in_landmarks, find_eyes_in_parsing
-from .face.gaze import GazeEstimator
-from .face.identity import IdentityEncoder
-from .face.parsing import FaceParser, FaceParsing, face_mask
-from .guidance.estimate import Estimate
-from .guidance.gradient import EveryNth, Guide
-from .guidance.terms import ALWAYS, GuidanceTerm, PercentWindow, Perceptual, Window
+from .declare import check, setting, shared
+from .face.templates import TEMPLATES
+from .guidance.terms import TermSettings
 from .guidance.views import RandomViews
-from .images import to_unit
-
-LEAST = {
-    **{"views": 1, "skip": 0, "eta": 0, "candidates": 1, "grow": 0, "feather": 0},
-    "guide_every": 1,
-}
-CHOICES = {
-    "sampler": ("ddpm", "ddim"),
-    "gradient": ("network", "estimate"),
-    "memory": ("normal", "low"),
-}
-
-
-@dataclass(frozen=True)
-class FaceModels:
-    """The trained models of an edit; gaze and LPIPS only where their terms are wanted."""
-
-    diffusion: DiffusionModel
-    identity: IdentityEncoder
-    parser: FaceParser
-    gaze: GazeEstimator | None = None
-    lpips: Perceptual | None = None
-
-
-@dataclass(frozen=True)
-class TermSettings:
-    """How hard a guidance term pulls, 0 for not at all, and when."""
-
-    scale: float
-    window: Window = ALWAYS
-
-
-class SeededNoise(Noise, Protocol):
-    """Noise that shares its generators, one an image, with every other random draw of a run."""
-
-    @property
-    def generators(self) -> Sequence[Generator]: ...
-
-
-class Sampler(Protocol):
-    """`sample_ddpm`, or `sample_ddim` with its eta."""
-
-    def __call__(
-        self,
-        guide: GuidedDenoiser,
-        diffusion: GaussianDiffusion,
-        x_t: Tensor,
-        start: int,
-        *,
-        noise: Noise,
-        blend: Blend,
-        on_step: Listener,
-    ) -> Tensor: ...
-
-
-def unchanged(models: FaceModels) -> FaceModels:
-    """The models as they were loaded."""
-    return models
-
-
-def random_views(generators: Sequence[Generator], copies: int) -> RandomViews:
-    """DiffFace's rotations, shifts and perspectives, drawn for each picture."""
-    return RandomViews(generators, copies)
-
-
-def find_eyes(parsing: FaceParsing, landmarks: Tensor | None) -> EyeBoxes:
-    """From the landmarks (B,68,2) or (B,4,2) where there are any, else from the parsing."""
-    if landmarks is None:
-        return find_eyes_in_parsing(parsing)
-    height, width = parsing.logits.shape[-2:]
-    return find_eyes_in_landmarks(landmarks, (height, width))
-
-
-def ramped_background(
-    target: Tensor, mask: Tensor, diffusion: GaussianDiffusion, start: int, settings: EditSettings
-) -> Blend:
-    """The noised target around a mask that grows from the first step, index `start`."""
-    ramp = LinearRamp(diffusion, diffusion.percent(start), settings.ramp_end)
-    return NoisedBackground(target, mask, diffusion, ramp, settings.keep_background)
-
-
-def choose_sampler(settings: EditSettings) -> Sampler:
-    """The sampler that the settings name."""
-    return sample_ddpm if settings.sampler == "ddpm" else partial(sample_ddim, eta=settings.eta)
-
-
-def compose(target: Tensor, pred_x0: Tensor, mask: Tensor) -> Tensor:
-    """The finished pictures (B,H,W,3): pred_x0 (B,3,H,W) in the mask (B,1,H,W) on the target."""
-    return composite(target, to_unit(pred_x0), mask[:, 0])
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """The parts of an edit that may be exchanged for others of the same form."""
-
-    models: Callable[[FaceModels], FaceModels] = unchanged
-    noise: Callable[[Sequence[int]], SeededNoise] = PerImageNoise
-    views: Callable[[Sequence[Generator], int], Callable[[Tensor], Tensor]] = random_views
-    eyes: Callable[[FaceParsing, Tensor | None], EyeBoxes] = find_eyes
-    guide: Callable[[Denoiser, GaussianDiffusion, Sequence[GuidanceTerm]], GuidedDenoiser] = Guide
-    background: Callable[[Tensor, Tensor, GaussianDiffusion, int, EditSettings], Blend] = (
-        ramped_background
-    )
-    sampler: Callable[[EditSettings], Sampler] = choose_sampler
-    face_of_edit: Callable[[FaceParsing], Tensor] = face_mask
-    compose: Callable[[Tensor, Tensor, Tensor], Tensor] = compose
+from .guidance.windows import PercentWindow
 
 
 @dataclass(frozen=True)
 class EditSettings:
-    """The numbers of an edit; the defaults are DiffFace's (arXiv 2212.13344)."""
+    """The numbers of an edit; the defaults are DiffFace's (arXiv 2212.13344).
+
+    Raises:
+        ValueError: A value is below its bound, or none of its choices.
+
+    Example:
+        >>> settings = EditSettings(identity=TermSettings(2000), candidates=1)
+        >>> settings.parsing.scale, settings.respacing
+        (200, '100')
+    """
 
     identity: TermSettings = TermSettings(6000)
     parsing: TermSettings = TermSettings(200)
     gaze: TermSettings = TermSettings(200, PercentWindow(0.5, 0.9))
     pixel: TermSettings = TermSettings(50)
     lpips: TermSettings = TermSettings(0)
-    views: int = 8  # of the face that the identity term sees at each step
-    respacing: str = "100"  # steps of the whole schedule, see `spaced_steps`
-    skip: int = 25  # of those, noisiest first
-    sampler: Literal["ddpm", "ddim"] = "ddpm"
-    eta: float = 0.0  # noise of DDIM
-    seed: int = 404  # of the first picture; the next has the next seed
-    candidates: int = 4  # edits of each pair
-    ramp_end: float = 0.7  # percent of the full schedule from which the whole mask counts
-    grow: int = 0  # pixels added to the parsed mask
-    feather: float = 0.0  # pixels (sigma) by which its edge is blurred
-    keep_background: bool = True  # else the final mask is the face of the edit itself
-    clip_denoised: bool = False  # hold pred_x0 in [-1, 1]
-    gradient: Literal["network", "estimate"] = "network"  # through the U-Net, or see `Estimate`
-    guide_every: int = 1  # steps from one guided step to the next
-    memory: Literal["normal", "low"] = "normal"  # low: the backward pass computes the U-Net anew
-    template: str = "ffhq"  # what the model's pictures were aligned to, for faces cut out of photos
-    behaviour: Behaviour = Behaviour()
+    views: int = shared(RandomViews, "copies")
+    respacing: str = setting(
+        "100",
+        "Steps of the whole schedule, of which skip are left out: a number, one for each section "
+        "as 10,10,10, or ddim25. More is finer and slower.",
+    )
+    skip: int = setting(
+        25, "The noisiest steps left out: more keeps more of the target.", low=0, high=999
+    )
+    sampler: Literal["ddpm", "ddim"] = setting(
+        "ddpm",
+        "ddpm adds noise at every step; ddim does with fewer steps.",
+        choices=("ddpm", "ddim"),
+    )
+    eta: float = setting(
+        0.0,
+        "Noise of ddim: 0 none, 1 as much as ddpm.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+        advanced=True,
+    )
+    seed: int = setting(404, "Of the first edit; each further candidate and target takes the next.")
+    candidates: int = setting(
+        4, "Edits of each target, made at once and ranked by identity distance.", low=1, high=64
+    )
+    ramp_end: float = setting(
+        0.7,
+        "When the whole mask is free: it opens slowly until here, 0 being pure noise and 1 the "
+        "finished picture. Later blends more softly.",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+    )
+    grow: int = setting(0, "Pixels by which the mask grows outwards.", low=0, high=256)
+    feather: float = setting(
+        0.0,
+        "Pixels (sigma) by which its edge is blurred; more blends more softly.",
+        low=0.0,
+        high=128.0,
+        step=0.5,
+    )
+    keep_background: bool = setting(
+        True,
+        "Off: the final mask is the face of the edit itself, as the parser of Parsing Guidance "
+        "sees it; where it sees none, the target stays.",
+    )
+    clip_denoised: bool = setting(
+        False,
+        "Hold each prediction within the range of pictures; steadier where steps are few.",
+        advanced=True,
+    )
+    gradient: Literal["network", "estimate"] = setting(
+        "network",
+        "network: through the U-Net. estimate: taken at the prediction, up to twice as fast and "
+        "with less memory, another result.",
+        choices=("network", "estimate"),
+    )
+    guide_every: int = setting(
+        1, "Guide one step in so many: more is faster and pulls less.", low=1, high=100
+    )
+    memory: Literal["normal", "low"] = setting(
+        "normal",
+        "low: the U-Net is computed again for its gradient, which takes less memory and about a "
+        "third more time. The same result.",
+        choices=("normal", "low"),
+        advanced=True,
+    )
+    noise: Literal["per image", "per person"] = setting(
+        "per image",
+        "per person: a face that Track Faces knows has the same noise in all frames, so that a "
+        "clip flickers less.",
+        choices=("per image", "per person"),
+        advanced=True,
+    )
+    template: str = setting(
+        "ffhq",
+        "What the diffusion model's pictures were aligned to: how faces are cut out of photos.",
+        choices=tuple(TEMPLATES),
+    )
+    exact: bool = setting(
+        False, "Run the published implementation, its bugs included (`reference/`)."
+    )
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}: expected {least} or more")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                expected = " or ".join(f'"{choice}"' for choice in choices)
-                raise ValueError(
-                    f'{name} is "{getattr(self, name)}", expected {expected}: choose one'
-                )
-
-
-def steer(
-    denoiser: Denoiser,
-    diffusion: GaussianDiffusion,
-    terms: Sequence[GuidanceTerm],
-    settings: EditSettings,
-) -> GuidedDenoiser:
-    """The denoiser under its terms, by the gradient and as often as the settings say."""
-    if settings.gradient == "estimate":
-        denoiser = Estimate(denoiser, diffusion)
-    return EveryNth(settings.behaviour.guide(denoiser, diffusion, terms), settings.guide_every)
+        check(self)

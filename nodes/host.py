@@ -15,7 +15,6 @@ import comfy.utils
 import folder_paths
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io, ui
-from PIL import Image
 from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
@@ -37,7 +36,7 @@ PREVIEW_SIDE = 512  # pixels, at most
 STEP_BYTES = 80_000  # a pixel of a guided step: an estimate, so that ComfyUI makes room
 
 
-# The graph's vocabulary
+# Schemas
 
 
 def schema(node: str, **fields: Any) -> io.Schema:
@@ -47,15 +46,8 @@ def schema(node: str, **fields: Any) -> io.Schema:
     return io.Schema(**{name: value for name, value in named.items() if name in known})
 
 
-def seed_input(tooltip: str, most: int = 0xFFFFFFFF) -> Any:
-    """A seed, which the page steps after every run where it is told to."""
-    return io.Int.Input(
-        "seed", default=0, min=0, max=most, control_after_generate=True, tooltip=tooltip
-    )
-
-
-def chosen(name: str, choice: str, options: Mapping[str, Choice]) -> Choice:
-    """What a combo stands for; old versions of ComfyUI do not check its value."""
+def look_up(name: str, choice: str, options: Mapping[str, Choice]) -> Choice:
+    """What the value of a combo stands for; old versions of ComfyUI do not check it."""
     if choice not in options:
         raise ValueError(f'{name} is "{choice}", expected one of: {", ".join(options)}')
     return options[choice]
@@ -96,13 +88,13 @@ def new_model_path(kind: str, name: str | os.PathLike[str]) -> Path:
     return path
 
 
-def verdict(look: Callable[[str], object], name: str | None) -> bool | str:
-    """What a node says of a file's name before anything runs: fine, or where it was looked for.
+def validate_name(find: Callable[[str], object], name: str | None) -> bool | str:
+    """A node's answer before anything runs: True, or where the file was looked for.
 
     A name that is wired comes later, and is None before.
     """
     try:
-        return name is None or bool(look(name))
+        return name is None or bool(find(name))
     except (FileNotFoundError, ValueError) as error:
         return str(error)
 
@@ -112,8 +104,8 @@ def embedding_path(name: str) -> str:
     path = folder_paths.get_full_path(EMBEDDINGS, name)
     if path is None:
         raise FileNotFoundError(
-            f"no embedding {name} in output/embeddings or models/{ROOT}/embeddings: save it anew "
-            "with Save Identity Embedding"
+            f"no embedding {name} in output/embeddings or models/{ROOT}/embeddings: save it "
+            "again with Save Identity Embedding"
         )
     return path
 
@@ -164,21 +156,21 @@ def fingerprint(path: str | os.PathLike[str]) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True)
-class Hosted(Generic[Model]):
+class ManagedModel(Generic[Model]):
     """A model of the editor whose network ComfyUI moves between its devices."""
 
     model: Model
     patcher: ModelPatcher
 
     @classmethod
-    def of(cls, model: Model, network: nn.Module) -> Hosted[Model]:
+    def of(cls, model: Model, network: nn.Module) -> ManagedModel[Model]:
         """Hand a network to ComfyUI's memory management."""
-        device, shelf = memory.get_torch_device(), memory.unet_offload_device()
-        return cls(model, ModelPatcher(network, load_device=device, offload_device=shelf))
+        device, offload = memory.get_torch_device(), memory.unet_offload_device()
+        return cls(model, ModelPatcher(network, load_device=device, offload_device=offload))
 
 
 @contextmanager
-def on_device(*hosted: Hosted, pixels: int = 0) -> Iterator[None]:
+def on_device(*models: ManagedModel, pixels: int = 0) -> Iterator[None]:
     """Bring models to the device, with room for a guided step of so many pixels.
 
     Inside, gradients work: ComfyUI runs nodes in inference mode, where nothing loaded or computed
@@ -186,26 +178,26 @@ def on_device(*hosted: Hosted, pixels: int = 0) -> Iterator[None]:
     """
     with gradients():
         memory.load_models_gpu(
-            [each.patcher for each in hosted],
+            [each.patcher for each in models],
             memory_required=pixels * STEP_BYTES,
             force_full_load=True,
         )
         yield
 
 
-def signed(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W)
-    """Pictures on the device, as the editor sees them; there may be none, where no face was."""
+def to_device(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W) in [-1,1]
+    """Pictures on the device, as the editor takes them; there may be none, where no face was."""
     return to_signed(image.float(), name, least=0).to(memory.get_torch_device())
 
 
-def seen(image: Tensor, faces: Faces | None) -> Tensor:  # -> (B,3,H,W)
+def faces_to_device(image: Tensor, faces: Faces | None) -> Tensor:  # -> (B,3,H,W) in [-1,1]
     """Pictures on the device or, of photos with aligned faces, the faces' crops."""
     if faces is None:
-        return signed(image)
+        return to_device(image)
     return crop_faces(image.float().cpu(), faces).image.to(memory.get_torch_device())
 
 
-def handed_back(result: Tensor) -> Tensor:
+def to_intermediate(result: Tensor) -> Tensor:
     """A result where ComfyUI keeps what goes from node to node."""
     return result.detach().to(memory.intermediate_device())
 
@@ -214,17 +206,12 @@ def handed_back(result: Tensor) -> Tensor:
 
 
 class Progress:
-    """A listener of the sampler: moves the node's bar, shows pred_x0, and stops when told to."""
+    """A step callback: moves the node's bar, shows pred_x0, and stops where the user cancels."""
 
     def __init__(self) -> None:
         self.bar = comfy.utils.ProgressBar(1)
 
     def __call__(self, step: Step) -> None:
         memory.throw_exception_if_processing_interrupted()
-        picture = ("JPEG", preview(step.pred_x0), PREVIEW_SIDE)
-        self.bar.update_absolute(step.index + 1, step.total, picture)
-
-
-def preview(pred_x0: Tensor) -> Image.Image:  # (B,3,H,W) in [-1,1]
-    """The first picture of the batch."""
-    return to_picture(to_unit(pred_x0[:1].float())[0])
+        shown = to_picture(to_unit(step.pred_x0[:1].float())[0])  # the first of the batch
+        self.bar.update_absolute(step.index + 1, step.total, ("JPEG", shown, PREVIEW_SIDE))

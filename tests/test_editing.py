@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
-from guided_face_edit.editor_core.editing import edit_face
+from guided_face_edit.editor_core.editing import edit_batch, edit_face
+from guided_face_edit.editor_core.face.parsing import FaceParsing
+from guided_face_edit.editor_core.guidance.terms import ParsingTerm, PixelTerm, TermSettings
+from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.presets import PRESETS, preset
-from guided_face_edit.editor_core.settings import EditSettings, FaceModels, TermSettings
+from guided_face_edit.editor_core.settings import EditSettings
 from guided_face_edit.tests.support.tiny import (
     seeded,
     tiny_encoder,
@@ -142,7 +145,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_global_generator():
 
 @pytest.mark.parametrize(
     "name", sorted(set(PRESETS) - {"diffface-exact"})
-)  # it rounds, see compose
+)  # it rounds: blended before the clamp
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
 def test_the_background_is_the_target_bit_for_bit(name, sampler):
     settings = replace(
@@ -193,7 +196,7 @@ def test_guidance_lowers_what_it_is_told_to():
     assert (guided.images - target).square().sum() < (free.images - target).square().sum()
 
 
-def test_a_listener_may_cancel():
+def test_a_callback_may_cancel():
     def cancel(step):
         raise InterruptedError(f"at {step.index} of {step.total}")
 
@@ -270,5 +273,71 @@ def test_an_unknown_preset_is_refused():
 
 def test_the_presets_are_those_of_their_origin():
     fixed, exact, paper = (preset(name) for name in ("diffface", "diffface-exact", "paper"))
-    assert replace(exact, gaze=fixed.gaze, behaviour=fixed.behaviour) == fixed == EditSettings()
+    assert replace(exact, gaze=fixed.gaze, exact=False) == fixed == EditSettings()
     assert (paper.identity.scale, paper.parsing.scale, paper.gaze.scale) == (2000, 150, 200)
+
+
+def _batch(count, terms, settings=QUICK, **options):
+    target = _pictures(count, 2).movedim(-1, 1)
+    return edit_batch(_models(None).diffusion, target, _mask(), terms, settings, **options)
+
+
+def test_one_chain_of_terms_serves_any_number_of_pictures():
+    terms = [PixelTerm(scale=5.0), ParsingTerm(parser=tiny_parser(), scale=5.0)]
+    for count in (1, 3):
+        result = _batch(count, terms, replace(QUICK, candidates=2))
+        assert result.images.shape == (count, 2, SIZE, SIZE, 3)
+        assert result.pictures.shape == (count, 2, 3, SIZE, SIZE)
+
+
+def test_unranked_candidates_come_in_the_order_of_their_seeds():
+    result = _batch(1, [], replace(QUICK, candidates=2))
+    alone = _batch(1, [], replace(QUICK, seed=QUICK.seed + 1))
+    torch.testing.assert_close(result.images[:, 1:], alone.images, rtol=0, atol=1e-9)
+    assert result.distances.isnan().all()
+
+
+def test_ranked_candidates_come_closest_first():
+    embedding = tiny_encoder().embed(_pictures(1, 3).movedim(-1, 1) * 2 - 1)
+    settings = replace(QUICK, candidates=2)
+    result = _batch(2, [], settings, embedding=embedding, encoder=tiny_encoder())
+    assert (result.distances.diff(dim=1) > 0).all()
+
+
+def test_two_terms_of_a_kind_are_recorded_apart():
+    terms = [PixelTerm(scale=1.0), PixelTerm(scale=2.0), ParsingTerm(parser=tiny_parser())]
+    series = _batch(1, terms).metrics.series
+    assert list(series) == ["pixel", "pixel 2", "parsing"]
+    assert series["pixel"] == series["pixel 2"]
+
+
+def test_an_embedding_serves_all_targets_or_each_has_its_own():
+    with pytest.raises(ValueError, match="got 3 embeddings for 2 targets"):
+        _batch(2, [], embedding=torch.eye(3, 24))
+
+
+def test_the_face_of_the_edit_needs_a_parser():
+    with pytest.raises(ValueError, match="there is no parser: give one, or keep the background"):
+        _batch(1, [], replace(QUICK, keep_background=False))
+
+
+class CountingParser(torch.nn.Module):
+    """A parser's network that counts how many pictures it is shown."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.pictures = network, 0
+
+    def logits(self, x):
+        self.pictures += len(x)
+        return self.network.logits(x)
+
+
+def test_source_and_target_are_parsed_once_an_edit():
+    parser = replace(tiny_parser(), network=CountingParser(tiny_parser().network))
+    models = replace(_models(), parser=parser)
+    settings = replace(UNGUIDED, parsing=TermSettings(1), sampler="ddim", candidates=2)
+    result = _edit(settings, models=models, mask=None)
+    steps = STEPS * settings.candidates
+    assert parser.network.pictures == 1 + 1 + steps
+    assert isinstance(result.parsing, FaceParsing) and len(result.parsing.logits) == 1

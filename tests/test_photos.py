@@ -12,10 +12,11 @@ from guided_face_edit.editor_core.face.parsing import FACE_PARTS
 from guided_face_edit.editor_core.face.pasting import Pasting
 from guided_face_edit.editor_core.face.records import no_faces
 from guided_face_edit.editor_core.face.tracking import track_faces
+from guided_face_edit.editor_core.guidance.terms import TermSettings
+from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.photos import aligned_faces, edit_photos
 from guided_face_edit.editor_core.presets import preset
-from guided_face_edit.editor_core.settings import FaceModels, TermSettings
 from guided_face_edit.tests.support.groups import PHOTO, aligned, group_photo
 from guided_face_edit.tests.support.tiny import seeded, tiny_encoder, tiny_parser
 
@@ -101,7 +102,7 @@ def _still():
 def test_one_person_has_the_same_noise_in_all_frames():
     photos, faces = _still()
     mask = _face_mask(group_photo())
-    same = _edit(photos, faces, mask=mask, noise="per person")
+    same = _edit(photos, faces, mask=mask, settings=replace(QUICK, noise="per person"))
     assert torch.equal(same.image[0], same.image[1])
     assert not torch.equal(same.edit.images[0], same.edit.images[1])
     other = _edit(photos, faces, mask=mask)
@@ -112,7 +113,9 @@ def test_flicker_is_less_with_the_noise_of_the_person():
     photos, faces = _still()
     mask = _face_mask(group_photo())
     still, restless = (
-        _edit(photos, faces, mask=mask, noise=noise).edit.metrics.series["flicker"][0].values
+        _edit(photos, faces, mask=mask, settings=replace(QUICK, noise=noise))
+        .edit.metrics.series["flicker"][0]
+        .values
         for noise in ("per person", "per image")
     )
     assert still == (0.0,) * 2 and all(each > 0 for each in restless)
@@ -122,13 +125,13 @@ def test_flicker_is_less_with_the_noise_of_the_person():
     ("noise", "message"),
     [
         ("per person", "noise per person needs tracked faces: track them"),
-        ("same", 'noise is "same", expected one of: per image, per person'),
+        ("same", 'noise is "same", expected "per image" or "per person": choose one'),
     ],
 )
 def test_noise_that_cannot_be(noise, message):
     photos = group_photo()
     with pytest.raises(ValueError, match=message):
-        _edit(photos.image, photos.faces, noise=noise)
+        _edit(photos.image, photos.faces, settings=replace(QUICK, noise=noise))
 
 
 def test_one_source_serves_all_faces_or_each_has_its_own():

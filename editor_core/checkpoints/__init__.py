@@ -1,1 +1,1 @@
-"""From a file on disk to a named family of tensors, and on to the models of the editor."""
+"""From the bytes of a file to named tensors, and back; what the tensors mean, `loading` knows."""

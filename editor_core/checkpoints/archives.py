@@ -8,31 +8,31 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from mmap import mmap
 
-from .errors import shown
+from .errors import printable
 
 MAX_ENTRIES = 50_000
 MAX_DIRECTORY = 1 << 23  # bytes
 
+HEADER = struct.Struct("<4s5H3L2H")  # before an entry's name and bytes
+CENTRAL = struct.Struct("<4s6H3L5H2L")  # of an entry in the directory
 END = struct.Struct("<4s4H2LH")
 END_64 = struct.Struct("<4sQ2H2L4Q")
-LOCATOR = struct.Struct("<4sLQL")
-CENTRAL = struct.Struct("<4s6H3L5H2L")
-LOCAL = struct.Struct("<4s5H3L2H")
+LOCATOR = struct.Struct("<4sLQL")  # says where END_64 is
 LONGEST_COMMENT = 0xFFFF
-IN_EXTRA = 0xFFFFFFFF  # says that the number stands among the extra fields
+IN_EXTRA = 0xFFFFFFFF  # in place of a number that stands among the extra fields
 ENCRYPTED = 1
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry as the directory tells it: `header` is where its own header stands."""
+    """An entry as the directory describes it."""
 
     name: str
     flags: int
     method: int
     packed: int  # bytes
     size: int  # bytes
-    header: int
+    header: int  # where its own header begins
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,20 @@ class Archive:
         """Where an entry's bytes are."""
         entry = self.entries.get(name)
         if entry is None:
-            raise ValueError(f"it has no entry {shown(name)}")
+            raise ValueError(f"it has no entry {printable(name)}")
         if entry.method or entry.flags & ENCRYPTED or entry.packed != entry.size:
-            raise ValueError(f"its entry {shown(name)} is compressed or encrypted")
-        start = self._data(entry)
+            raise ValueError(f"its entry {printable(name)} is compressed or encrypted")
+        start = self._start(entry)
         if start + entry.size > self.directory:
-            raise ValueError(f"its entry {shown(name)} ends beyond the entries")
+            raise ValueError(f"its entry {printable(name)} ends beyond the entries")
         return range(start, start + entry.size)
 
-    def _data(self, entry: Entry) -> int:
-        signature, _, _, method, *_, length, extra = LOCAL.unpack_from(self.mapped, entry.header)
-        start = entry.header + LOCAL.size
+    def _start(self, entry: Entry) -> int:
+        signature, _, _, method, *_, length, extra = HEADER.unpack_from(self.mapped, entry.header)
+        start = entry.header + HEADER.size
         name = self.mapped[start : start + length]
         if signature != b"PK\x03\x04" or method != entry.method or name != entry.name.encode():
-            raise ValueError(f"its entry {shown(entry.name)} is not where its directory says")
+            raise ValueError(f"its entry {printable(entry.name)} is not where its directory says")
         return start + length + extra
 
     def places(self, names: Iterable[str]) -> dict[str, range]:
@@ -70,7 +70,7 @@ class Archive:
         for name, place in sorted(places.items(), key=lambda item: item[1].start):
             header = self.entries[name].header
             if header < end:
-                raise ValueError(f"its entry {shown(name)} overlaps another")
+                raise ValueError(f"its entry {printable(name)} overlaps another")
             end = place.stop
         return places
 
@@ -81,9 +81,9 @@ def open_archive(mapped: mmap) -> Archive:
     if count > MAX_ENTRIES or size > MAX_DIRECTORY or start + size > len(mapped):
         raise ValueError(f"its directory of {count:,} entries is too large")
     entries: dict[str, Entry] = {}
-    for entry in _directory(mapped[start : start + size], count):
+    for entry in _entries(mapped[start : start + size], count):
         if entry.name in entries:
-            raise ValueError(f"it has two entries {shown(entry.name)}")
+            raise ValueError(f"it has two entries {printable(entry.name)}")
         entries[entry.name] = entry
     return Archive(mapped, entries, start)
 
@@ -100,17 +100,17 @@ def _end(mapped: mmap) -> tuple[int, int, int]:
     return count, size, start
 
 
-def _directory(held: bytes, count: int) -> Iterator[Entry]:
+def _entries(directory: bytes, count: int) -> Iterator[Entry]:
     at = 0
     for _ in range(count):
-        fields = CENTRAL.unpack_from(held, at)
+        fields = CENTRAL.unpack_from(directory, at)
         signature, _, _, flags, method, _, _, _, packed, size, name, extra, comment = fields[:13]
         if signature != b"PK\x01\x02":
             raise ValueError("its directory is damaged")
         at += CENTRAL.size
-        title = held[at : at + name].decode()
+        title = directory[at : at + name].decode()
         _refuse_traversal(title)
-        numbers = _from_extra((size, packed, fields[-1]), held[at + name : at + name + extra])
+        numbers = _from_extra((size, packed, fields[-1]), directory[at + name : at + name + extra])
         size, packed, header = numbers
         yield Entry(title, flags, method, packed, size, header)
         at += name + extra + comment
@@ -134,4 +134,4 @@ def _large_numbers(extra: bytes) -> tuple[int, ...]:
 
 def _refuse_traversal(name: str) -> None:
     if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
-        raise ValueError(f"its entry {shown(name)} points out of the archive")
+        raise ValueError(f"its entry {printable(name)} points out of the archive")

@@ -1,7 +1,11 @@
 # ruff: noqa: N818  a name such as DamagedCheckpoint says that it is an error
 """What can be wrong with a model file."""
 
-LONGEST = 160  # characters of a name in a message
+PRINTED = 160  # characters of a name in a message
+
+
+class MissingModel(FileNotFoundError):
+    """A model file that is not where it was looked for; the message says what to put there."""
 
 
 class CheckpointError(ValueError):
@@ -20,6 +24,6 @@ class UnsupportedCheckpoint(CheckpointError):
     """Whole and safe, but of no kind that is known here."""
 
 
-def shown(name: str) -> str:
-    """A name from a file as a message can show it: short, and without control characters."""
-    return ascii(name[:LONGEST])[1:-1]
+def printable(name: str) -> str:
+    """A name from a file as a message can print it: short, and without control characters."""
+    return ascii(name[:PRINTED])[1:-1]

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from .errors import UnsafeCheckpoint, UnsupportedCheckpoint, shown
-from .pickles import Global, Stub, text_keyed, texts, title
+from .errors import UnsafeCheckpoint, UnsupportedCheckpoint, printable
+from .pickles import Global, Stub, is_key, text_keyed, texts, title
 
 MAX_DIMENSIONS = 8
 MAX_NUMBER = 1 << 63  # of what torch can count with
@@ -73,7 +73,7 @@ class PickledTensor:
 def pickled_storage(saved: Any) -> Any:
     """What a persistent id stands for: a storage, or a class that was saved with its source."""
     match saved:
-        case ("storage", Global(name), str(key), _, numel, *view) if name in STORAGES:
+        case ("storage", Global(name), key, _, numel, *view) if name in STORAGES and is_key(key):
             return _viewed(PickledStorage(key, STORAGES[name], _number(numel)), *view)
         case ("module", Global() as named, *_):
             return named
@@ -86,7 +86,7 @@ def _viewed(storage: PickledStorage, view: Any = None) -> PickledStorage:
         return storage
     _, start, numel = view
     if _number(start) + _number(numel) > storage.numel:
-        raise ValueError(f"a part of storage {shown(storage.key)} ends beyond it")
+        raise ValueError(f"a part of storage {printable(storage.key)} ends beyond it")
     return replace(storage, start=start, numel=numel)
 
 
@@ -97,34 +97,27 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any) -> PickledTensor
     steps = zip(tensor.shape, tensor.stride, strict=True)
     last = tensor.offset + sum((size - 1) * step for size, step in steps)
     if 0 not in tensor.shape and last >= storage.numel:
-        raise ValueError(f"a tensor ends beyond its storage {shown(storage.key)}")
+        raise ValueError(f"a tensor ends beyond its storage {printable(storage.key)}")
     return tensor
 
 
 def _tensor_v2(
-    storage: Any,
-    offset: Any,
-    shape: Any,
-    stride: Any,
-    _requires_grad: Any,
-    _hooks: Any,
-    lazy: Any = None,
+    storage: Any, offset: Any, shape: Any, stride: Any, _grad: Any, _hooks: Any, lazy: Any = None
 ) -> PickledTensor:
     if lazy:
         raise UnsupportedCheckpoint("expected plain tensors, got one to be conjugated or negated")
     return _tensor(storage, offset, shape, stride)
 
 
-def _tensor_v3(storage: Any, *view: Any) -> PickledTensor:
+def _tensor_v3(storage: Any, *view_and_dtype: Any) -> PickledTensor:
     """A tensor of a type that has no storage of its own: over bytes."""
-    *view_of_it, dtype = view
+    *view, dtype = view_and_dtype
     if not isinstance(storage, PickledStorage):
         raise ValueError("a tensor has no storage")
     if not isinstance(dtype, Global) or dtype.name not in DTYPES:
         raise UnsupportedCheckpoint(f"expected a known type of numbers, got {title(dtype)}")
     typed = DTYPES[dtype.name]
-    typed_storage = replace(storage, dtype=typed, numel=storage.numel // typed.itemsize)
-    return _tensor_v2(typed_storage, *view_of_it)
+    return _tensor_v2(replace(storage, dtype=typed, numel=storage.numel // typed.itemsize), *view)
 
 
 def _parameter(data: Any, *_flags: Any) -> PickledTensor:
@@ -137,6 +130,8 @@ def _subclass(rebuilder: Any, _type: Any, arguments: Any, _attributes: Any) -> P
     """A tensor with attributes of its own, or of a class of its own: the tensor alone."""
     if not isinstance(rebuilder, Global) or rebuilder.name not in REBUILDERS:
         raise UnsafeCheckpoint(f"would run {title(rebuilder)}")
+    if not isinstance(arguments, tuple):
+        raise ValueError("a tensor is made of arguments that are no tuple")
     return REBUILDERS[rebuilder.name](*arguments)
 
 
@@ -156,10 +151,6 @@ def _dictionary(entries: Any = ()) -> dict[str, Any]:
     return text_keyed(entries.items() if isinstance(entries, dict) else _listed(entries))
 
 
-def _default_dictionary(_factory: Any = None, entries: Any = ()) -> dict[str, Any]:
-    return _dictionary(entries)
-
-
 def _listed(values: Any = ()) -> list[Any]:
     if not isinstance(values, list | tuple | set):
         raise ValueError(f"a list is made of {title(values)}")
@@ -170,10 +161,6 @@ def _object(cls: Any, *_arguments: Any) -> Stub:
     if not isinstance(cls, Global):
         raise UnsafeCheckpoint("would make an object of no class")
     return Stub(cls.name)
-
-
-def _inert(name: str) -> Callable[..., Stub]:
-    return lambda *_arguments: Stub(name)
 
 
 REBUILDERS: dict[str, Callable[..., Any]] = {
@@ -202,7 +189,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "torch.Size": lambda sizes=(): _numbers(sizes),
     "collections.OrderedDict": _dictionary,
     "collections.Counter": _dictionary,
-    "collections.defaultdict": _default_dictionary,
+    "collections.defaultdict": lambda _factory=None, entries=(): _dictionary(entries),
     "builtins.dict": _dictionary,
     "builtins.set": lambda values=(): texts(_listed(values)),
     "builtins.frozenset": lambda values=(): texts(_listed(values)),
@@ -210,5 +197,5 @@ CALLS: dict[str, Callable[..., Any]] = {
     "builtins.tuple": lambda values=(): tuple(_listed(values)),
     "copyreg._reconstructor": _object,
     "copyreg.__newobj__": _object,
-    **{name: _inert(name) for name in INERT},
+    **{name: lambda *_arguments, name=name: Stub(name) for name in INERT},
 }

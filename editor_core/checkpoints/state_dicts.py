@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from .errors import UnsupportedCheckpoint, shown
+from .errors import UnsupportedCheckpoint, printable
 from .pickles import Stub
 from .rebuilders import PickledTensor
 
@@ -17,7 +17,7 @@ WRAPPERS = (  # names under which scripts put the network, the one that is best 
     "module",
 )
 PREFIXES = re.compile(r"(?:module\.|_orig_mod\.)*")  # of DataParallel and of torch.compile
-PARTS = ("_parameters", "_buffers", "_modules")  # of a module
+MODULE_PARTS = ("_parameters", "_buffers", "_modules")  # of a module
 MAX_MEMBERS = 50_000  # parameters, buffers and modules of a module
 MAX_NAME = 500  # characters
 
@@ -46,8 +46,8 @@ def unprefixed(tensors: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _network(held: Any) -> dict[str, PickledTensor] | None:
-    if isinstance(held, Stub) and not held.state.keys().isdisjoint(PARTS):
-        return _harvest(held)
+    if isinstance(held, Stub) and not held.state.keys().isdisjoint(MODULE_PARTS):
+        return _extract(held)
     entries = _entries(held)
     if entries and all(isinstance(value, PickledTensor) for value in entries.values()):
         return entries
@@ -68,13 +68,13 @@ def _wrapped(held: Any) -> list[Any]:
 
 def _title(content: Any) -> str:
     if isinstance(content, Stub):
-        return f"an object of {shown(content.cls)}"
+        return f"an object of {printable(content.cls)}"
     if not isinstance(content, dict):
         return f"a {type(content).__name__}"
-    return f"a dictionary of {', '.join(map(shown, list(content)[:5]))}"
+    return f"a dictionary of {', '.join(map(printable, list(content)[:5]))}"
 
 
-def _harvest(root: Stub) -> dict[str, PickledTensor]:
+def _extract(root: Stub) -> dict[str, PickledTensor]:
     """A module's parameters and buffers under the names that its state dict would give them.
 
     Raises `ValueError` where a member is no tensor, or modules stand in each other without end.
@@ -84,11 +84,11 @@ def _harvest(root: Stub) -> dict[str, PickledTensor]:
     while waiting:
         prefix, module = waiting.pop()
         if not isinstance(module, Stub):
-            raise ValueError(f"no module stands at {shown(prefix)}")
-        members += sum(len(module.state.get(part, ())) for part in PARTS)
+            raise ValueError(f"no module stands at {printable(prefix)}")
+        members += sum(len(module.state.get(part, ())) for part in MODULE_PARTS)
         if members > MAX_MEMBERS:
             raise ValueError(f"its modules have more than {MAX_MEMBERS:,} members")
-        *own, children = (_members(prefix, module, part) for part in PARTS)
+        *own, children = (_members(prefix, module, part) for part in MODULE_PARTS)
         tensors.update(_tensors(own))
         waiting.extend((f"{name}.", child) for name, child in reversed(children.items()))
     return tensors
@@ -110,5 +110,5 @@ def _tensors(members: Iterable[Mapping[str, Any]]) -> dict[str, PickledTensor]:
     tensors = {name: member for part in members for name, member in part.items()}
     for name, tensor in tensors.items():
         if not isinstance(tensor, PickledTensor):
-            raise ValueError(f"its member {shown(name)} is no tensor")
+            raise ValueError(f"its member {printable(name)} is no tensor")
     return tensors

@@ -21,7 +21,7 @@ from ..face.pasting import Pasting
 from ..face.records import Faces
 from ..face.templates import template_named
 from ..images import read_photo, to_unit
-from ..settings import FaceModels
+from ..loading.models import FaceModels
 
 ALL, LARGEST, LEFT = "all", "largest", "left to right"
 

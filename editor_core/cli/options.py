@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ..autograd import gradients
-from ..loading.models import PRECISIONS, find_models, load_models
+from ..loading.models import PRECISIONS, FaceModels, find_models, load_models
 from ..presets import preset
-from ..settings import CHOICES, EditSettings, FaceModels
+from ..settings import CHOICES, EditSettings
 
 SETTINGS = (
     *("seed", "candidates", "respacing", "skip"),

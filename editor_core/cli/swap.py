@@ -38,7 +38,9 @@ def swap(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_destination(arguments.out)
     source, target = read_photo(arguments.source), read_photo(arguments.target)
-    mask = None if arguments.mask is None else to_mask(read_mask(arguments.mask), target)[:, 0]
+    mask = None
+    if arguments.mask is not None:
+        mask = to_mask(read_mask(arguments.mask), target.movedim(-1, 1))[:, 0]
     models = models_of(arguments.models, arguments.precision, arguments.compile)
     describe_models(models, arguments.models)
     source, faces = pictured(arguments, models, settings.template, source, target)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..loading.models import load_models
-from ..settings import FaceModels
+from ..loading.models import FaceModels, load_models
 
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -5,7 +5,6 @@ After Blended Diffusion (arXiv 2111.14818, Algorithm 1); the mask's growth over 
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,12 +12,6 @@ from torch import Tensor
 from .noise import Normal
 from .process import GaussianDiffusion
 from .sampling import batch_index
-
-
-class Ramp(Protocol):
-    """How much of the mask counts after the step at index t."""
-
-    def weight(self, t: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +26,7 @@ class LinearRamp:
     end_percent: float
 
     def weight(self, t: int) -> float:
+        """How much of the mask counts after the step at index t."""
         length = self.end_percent - self.start_percent
         reached = self.diffusion.percent(t - 1) - self.start_percent
         return 1.0 if reached >= length else reached / length
@@ -49,7 +43,7 @@ class NoisedBackground:
     target: Tensor  # (B,3,H,W) in [-1,1]
     mask: Tensor  # (B,1,H,W) in [0,1], 1 inside the edit
     diffusion: GaussianDiffusion
-    ramp: Ramp
+    ramp: LinearRamp
     after_ramp: bool = True
 
     def __call__(self, sample: Normal, t: int) -> Normal:
@@ -57,18 +51,16 @@ class NoisedBackground:
         weight = self.ramp.weight(t)
         if weight == 1 and not self.after_ramp:
             return sample
-        return sample.over(self._background(t), self.mask * weight)
-
-    def _background(self, t: int) -> Normal:
         if t == 0:
-            return Normal.known(self.target)
-        return self.diffusion.marginal(self.target, batch_index(t - 1, self.target))
+            background = Normal.known(self.target)
+        else:
+            background = self.diffusion.marginal(self.target, batch_index(t - 1, self.target))
+        return sample.over(background, self.mask * weight)
 
 
 def composite(target: Tensor, edit: Tensor, mask: Tensor) -> Tensor:
     """The edit inside the mask on the target, whose pixels stay bit-identical where the mask is 0.
 
-    target, edit (B,H,W,3) in [0,1], mask (B,H,W) in [0,1] -> (B,H,W,3).
+    target, edit (B,3,H,W), mask (B,1,H,W) in [0,1] -> (B,3,H,W).
     """
-    mask = mask[..., None]
     return torch.where(mask == 0, target, edit * mask + target * (1 - mask))

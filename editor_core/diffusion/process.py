@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..models.unet import UNet, recomputed
+from ..models.unet import UNet
 from ..models.unet2d import UNet2D
 from .noise import Normal
 from .respacing import spaced_steps
@@ -283,7 +283,7 @@ class DiffusionModel:
         """
         takes = self.network.config.identity_channels is not None
         bound = identity if takes else None
-        network = partial(self.network, run=recomputed) if low_memory else self.network
+        network = partial(self.network, recompute=True) if low_memory else self.network
         return UNetDenoiser(
             network, diffusion, bound, clip=clip, fixed=self.fixed, predicts=self.predicts
         )

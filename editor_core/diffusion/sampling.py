@@ -1,12 +1,11 @@
 """Ancestral sampling (DDPM, arXiv 2006.11239) and DDIM (arXiv 2010.02502), guided and blended.
 
-The samplers know a guide, noise, a blend and a listener; guidance enters as in classifier guidance
+The samplers know a guider, noise, a blend and a callback; guidance enters as in classifier guidance
 (arXiv 2105.05233): Algorithm 1 shifts DDPM's mean, Algorithm 2 corrects DDIM's score.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,131 +16,138 @@ from .process import GaussianDiffusion, Prediction, rows
 
 
 @dataclass(frozen=True)
-class Guided:
+class GuidedPrediction:
     """A prediction and the direction (B,3,H,W) that lowers the guidance terms, None without any.
 
-    `values` holds each active term's loss, (B,) by name, unscaled.
+    `losses` holds each active term's loss, (B,) by name, unscaled.
     """
 
     prediction: Prediction
     gradient: Tensor | None = None
-    values: dict[str, Tensor] = field(default_factory=dict)
+    losses: dict[str, Tensor] = field(default_factory=dict)
 
 
-class GuidedDenoiser(Protocol):
-    """A denoiser that knows where the picture should go."""
+class Guider(Protocol):
+    """A denoiser with the gradient of the terms that guide it."""
 
-    def __call__(self, x_t: Tensor, t: int) -> Guided: ...
+    def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction: ...
 
     def predict(self, x_t: Tensor, t: int) -> Prediction: ...  # where guidance would be discarded
 
 
 @dataclass(frozen=True)
+class StepResult:
+    """What a step of a sampler computes."""
+
+    sample: Normal  # of x_{t-1}
+    pred_x0: Tensor  # (B,3,H,W)
+    losses: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Step:
-    """What a listener hears after each step; it may raise to end the run."""
+    """What a callback is given after each step; it may raise to end the run."""
 
     index: int  # 0 at the first step taken
     total: int
     t: int
     sample: Tensor  # (B,3,H,W), blended
     pred_x0: Tensor  # (B,3,H,W)
-    values: dict[str, Tensor]
+    losses: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Reached:
-    """Where a step leads, and the picture (B,3,H,W) and losses that led there."""
+Blend = Callable[[Normal, int], Normal]
+"""(x_{t-1} of the step at index t, t) -> x_{t-1} with something else blended in."""
 
-    sample: Normal  # of x_{t-1}
-    pred_x0: Tensor
-    values: dict[str, Tensor]
+StepCallback = Callable[[Step], object]
 
 
-Blend = Callable[[Normal, int], Normal]  # (where the step at index t leads, t) -> where it shall
-Listener = Callable[[Step], object]
+class Sampler(Protocol):
+    """From x_t at index `start` to the last step's pred_x0, (B,3,H,W) -> (B,3,H,W)."""
 
-
-def unblended(sample: Normal, t: int) -> Normal:
-    """The blend that leaves the sample alone."""
-    return sample
-
-
-def unheard(step: Step) -> None:
-    """The listener that ignores every step."""
+    def __call__(
+        self,
+        guider: Guider,
+        diffusion: GaussianDiffusion,
+        x_t: Tensor,
+        start: int,
+        *,
+        noise: Noise,
+        blend: Blend | None = None,
+        on_step: StepCallback | None = None,
+    ) -> Tensor: ...
 
 
 def sample_ddpm(
-    guide: GuidedDenoiser,
+    guider: Guider,
     diffusion: GaussianDiffusion,
     x_t: Tensor,
     start: int,
     *,
     noise: Noise,
-    blend: Blend = unblended,
-    on_step: Listener = unheard,
+    blend: Blend | None = None,
+    on_step: StepCallback | None = None,
 ) -> Tensor:
-    """From x_t at index `start` to the last step's pred_x0, (B,3,H,W) -> (B,3,H,W).
+    """Ancestral sampling, a `Sampler`.
 
-    The last step predicts without guidance, which would only move the sample that nobody sees.
+    The last step predicts without guidance, which would only move the sample that is discarded.
     """
-    return walk(partial(reach_ddpm, guide), x_t, start, noise, blend, on_step)
+
+    def step(x_t: Tensor, t: int) -> StepResult:
+        guided = guider(x_t, t) if t > 0 else GuidedPrediction(guider.predict(x_t, t))
+        sample = ddpm_step(guided, batch_index(t, x_t))
+        return StepResult(sample, guided.prediction.pred_x0, guided.losses)
+
+    return run_steps(step, x_t, start, noise, blend, on_step)
 
 
 def sample_ddim(
-    guide: GuidedDenoiser,
+    guider: Guider,
     diffusion: GaussianDiffusion,
     x_t: Tensor,
     start: int,
     *,
     noise: Noise,
-    blend: Blend = unblended,
+    blend: Blend | None = None,
     eta: float = 0.0,
-    on_step: Listener = unheard,
+    on_step: StepCallback | None = None,
 ) -> Tensor:
-    """As `sample_ddpm`; eta 0 is deterministic, eta 1 as noisy as DDPM."""
-    return walk(partial(reach_ddim, guide, diffusion, eta), x_t, start, noise, blend, on_step)
+    """DDIM, a `Sampler`; eta 0 is deterministic, eta 1 as noisy as DDPM."""
+
+    def step(x_t: Tensor, t: int) -> StepResult:
+        guided, index = guider(x_t, t), batch_index(t, x_t)
+        pred_x0 = guided_x0(diffusion, guided, x_t, index)
+        return StepResult(ddim_step(diffusion, pred_x0, x_t, index, eta), pred_x0, guided.losses)
+
+    return run_steps(step, x_t, start, noise, blend, on_step)
 
 
-def walk(
-    reach: Callable[[Tensor, int], Reached],
+def run_steps(
+    step: Callable[[Tensor, int], StepResult],
     x_t: Tensor,
     start: int,
     noise: Noise,
-    blend: Blend,
-    on_step: Listener,
+    blend: Blend | None,
+    on_step: StepCallback | None,
 ) -> Tensor:
     """Every step from index `start` down to the last one's pred_x0; one draw of noise a step."""
     pred_x0 = x_t
     for t in range(start, -1, -1):
-        reached = reach(x_t, t)
-        x_t, pred_x0 = blend(reached.sample, t).draw(noise), reached.pred_x0
-        on_step(Step(start - t, start + 1, t, x_t, pred_x0, reached.values))
+        result = step(x_t, t)
+        sample = blend(result.sample, t) if blend else result.sample
+        x_t, pred_x0 = sample.draw(noise), result.pred_x0
+        if on_step:
+            on_step(Step(start - t, start + 1, t, x_t, pred_x0, result.losses))
     return pred_x0
 
 
-def reach_ddpm(guide: GuidedDenoiser, x_t: Tensor, t: int) -> Reached:
-    """One step of DDPM."""
-    guided = guide(x_t, t) if t > 0 else Guided(guide.predict(x_t, t))
-    sample = ddpm_step(guided, batch_index(t, x_t))
-    return Reached(sample, guided.prediction.pred_x0, guided.values)
-
-
-def reach_ddim(
-    guide: GuidedDenoiser, diffusion: GaussianDiffusion, eta: float, x_t: Tensor, t: int
-) -> Reached:
-    """One step of DDIM."""
-    guided, index = guide(x_t, t), batch_index(t, x_t)
-    pred_x0 = guided_x0(diffusion, guided, x_t, index)
-    return Reached(ddim_step(diffusion, pred_x0, x_t, index, eta), pred_x0, guided.values)
-
-
-def ddpm_step(guided: Guided, t: Tensor) -> Normal:
+def ddpm_step(guided: GuidedPrediction, t: Tensor) -> Normal:
     """x_{t-1} around the guided mean; certain at t = 0."""
     mean = guided_mean(guided)
     return Normal(mean, _noisy(t, mean) * (guided.prediction.log_variance / 2).exp())
 
 
-def guided_mean(guided: Guided) -> Tensor:
+def guided_mean(guided: GuidedPrediction) -> Tensor:
     """The predicted mean, shifted by variance x gradient."""
     prediction = guided.prediction
     if guided.gradient is None:
@@ -149,7 +155,9 @@ def guided_mean(guided: Guided) -> Tensor:
     return prediction.mean + prediction.variance * guided.gradient
 
 
-def guided_x0(diffusion: GaussianDiffusion, guided: Guided, x_t: Tensor, t: Tensor) -> Tensor:
+def guided_x0(
+    diffusion: GaussianDiffusion, guided: GuidedPrediction, x_t: Tensor, t: Tensor
+) -> Tensor:
     """pred_x0 of the epsilon that lost sqrt(1 - alphas_cumprod) x gradient."""
     x0 = guided.prediction.pred_x0
     if guided.gradient is None:

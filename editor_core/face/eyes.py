@@ -33,6 +33,14 @@ class EyeCrops:
     right: Tensor  # (B,1,96,160)
 
 
+def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes:
+    """The eyes from landmarks (B,68,2) or (B,4,2) where there are any, else from the parsing."""
+    if landmarks is None:
+        return find_eyes_in_parsing(parsing)
+    height, width = parsing.logits.shape[-2:]
+    return find_eyes_in_landmarks(landmarks.to(parsing.logits.device), (height, width))
+
+
 def find_eyes_in_parsing(parsing: FaceParsing) -> EyeBoxes:
     """Boxes around the two parsed eyes, shaped as the gaze network's input."""
     return find_eyes_in_labels(parsing.labels)

@@ -1,1 +1,1 @@
-"""What pulls the picture: terms, the views they look through, and their gradient."""
+"""The guidance terms, the random views of the identity term, and the gradient of all of them."""

@@ -1,4 +1,4 @@
-"""Guidance without the U-Net's slope: the gradient is taken at the predicted x_0 and moves that.
+"""Guidance without the U-Net's Jacobian: the gradient is taken at the predicted x_0 and moves it.
 
 Manifold preserving guidance (He et al., ICLR 2024, arXiv 2311.16424): no graph and no backward pass
 through the U-Net. Another result than the true gradient's, for about half the cost.

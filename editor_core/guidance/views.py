@@ -92,7 +92,8 @@ class RandomViews:
         tilt = perspective(u[:, 5:].view(-1, 4, 2) * 2 * self.max_inset)
         identity = torch.eye(3, dtype=u.dtype)
         turn, tilt = (
-            torch.where(toss[:, k, None, None], each, identity) for k, each in enumerate((turn, tilt))
+            torch.where(toss[:, k, None, None], each, identity)
+            for k, each in enumerate((turn, tilt))
         )
         return tilt @ turn
 

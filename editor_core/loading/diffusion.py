@@ -1,6 +1,5 @@
 """What a diffusion checkpoint makes: network, schedule, and how its answers are meant."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from torch import Tensor
 from ..checkpoints.reading import Checkpoint
 from ..diffusion.process import FixedVariance, GaussianDiffusion, Predicts
 from ..models import unet, unet2d
+from ..models.blocks import warn_assumed
 from .families import detect
 from .folders import told_beside
 from .known_files import identify
@@ -30,7 +30,10 @@ DIFFUSERS_DEFAULTS = {
     "variance_type": "fixed_small",
     "prediction_type": "epsilon",
 }
-UNSPOKEN = ("sample_size", "beta_schedule")  # without these, a diffusers model is assumed aloud
+UNSPOKEN = (
+    "sample_size",
+    "beta_schedule",
+)  # without these, a diffusers model is assumed with a warning
 VARIANCES: dict[str, FixedVariance] = {
     "fixed_small": "small",
     "fixed_small_log": "small",
@@ -78,17 +81,17 @@ def plan(checkpoint: Checkpoint, hints: Mapping[str, Any] | None = None) -> Plan
 
 
 def _told_by_size(family: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
-    if family == ADM and unet.is_published(tensors):
+    if family == ADM and unet.UNetConfig.is_published(tensors):
         return ADM_DEFAULTS
-    if family == DIFFUSERS and unet2d.is_published(tensors):
+    if family == DIFFUSERS and unet2d.UNet2DConfig.is_published(tensors):
         return DIFFUSERS_DEFAULTS
     return {}
 
 
 def _adm(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
     tensors = checkpoint.tensors
-    config = unet.config_from_state_dict(tensors, told)
-    _say_assumptions(checkpoint, ADM_DEFAULTS, told)
+    config = unet.UNetConfig.from_state_dict(tensors, told)
+    _warn_missing(checkpoint, ADM_DEFAULTS, told)
     facts = {**ADM_DEFAULTS, **told}
     schedule = _one_of("schedule", facts["schedule"], ADM_SCHEDULES)
     return Plan(
@@ -102,9 +105,9 @@ def _adm(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
 
 
 def _diffusers(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
-    tensors, told = unet2d.renamed(checkpoint.tensors), _said(told)
-    config = unet2d.config_from_state_dict(tensors, told)
-    _say_assumptions(checkpoint, {key: DIFFUSERS_DEFAULTS[key] for key in UNSPOKEN}, told)
+    tensors, told = unet2d.with_current_names(checkpoint.tensors), _said(told)
+    config = unet2d.UNet2DConfig.from_state_dict(tensors, told)
+    _warn_missing(checkpoint, {key: DIFFUSERS_DEFAULTS[key] for key in UNSPOKEN}, told)
     facts = {**DIFFUSERS_DEFAULTS, **told}
     return Plan(
         unet2d.UNet2D,
@@ -152,13 +155,10 @@ def _one_of(name: str, value: str, options: Mapping[str, Choice]) -> Choice:
     return options[value]
 
 
-def _say_assumptions(
-    checkpoint: Checkpoint, assumed: Mapping[str, Any], told: Mapping[str, Any]
+def _warn_missing(
+    checkpoint: Checkpoint, defaults: Mapping[str, Any], told: Mapping[str, Any]
 ) -> None:
-    missing = {key: value for key, value in assumed.items() if key not in told}
+    missing = {key: value for key, value in defaults.items() if key not in told}
     if missing:
-        warnings.warn(
-            f"{checkpoint.path} does not tell {' and '.join(missing)}: assuming "
-            f"{' and '.join(map(str, missing.values()))}; name what is wrong",
-            stacklevel=2,
-        )
+        lacking = f"{checkpoint.path} does not tell all of the model"
+        warn_assumed(lacking, missing, "name what is wrong")

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +20,10 @@ from ..diffusion.process import DiffusionModel
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser
+from ..guidance.terms import Perceptual
 from ..models.lpips import Lpips, backbone_of
 from ..models.unet import UNet
 from ..models.unet2d import UNet2D
-from ..settings import FaceModels
 from .diffusion import plan
 from .families import detect
 from .folders import EXTENSIONS, weights_in
@@ -36,6 +37,17 @@ REQUIRED = ("diffusion", "identity", "parser")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WIDE = 128  # channels
 MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of tensors
+
+
+@dataclass(frozen=True)
+class FaceModels:
+    """The trained models of an edit; gaze and LPIPS only where their terms are wanted."""
+
+    diffusion: DiffusionModel
+    identity: IdentityEncoder
+    parser: FaceParser
+    gaze: GazeEstimator | None = None
+    lpips: Perceptual | None = None
 
 
 @gradients()

@@ -56,28 +56,28 @@ def _require_classes(count: int) -> None:
 
 IDENTITY: Mapping[str, Recipe] = {
     "ArcFace ResNet": Recipe(
-        iresnet.config_from_state_dict, iresnet.IResNet, _encoder(imagenet_normalise)
+        iresnet.IResNetConfig.from_state_dict, iresnet.IResNet, _encoder(imagenet_normalise)
     ),
     "insightface ResNet": Recipe(
-        insightface.config_from_state_dict, insightface.InsightFace, _encoder(unchanged)
+        insightface.InsightFaceConfig.from_state_dict, insightface.InsightFace, _encoder(unchanged)
     ),
-    "IR-SE": Recipe(ir_se.config_from_state_dict, ir_se.IRSE, _encoder(blue_first)),
-    "FaceNet": Recipe(facenet.config_from_state_dict, facenet.FaceNet, _facenet),
+    "IR-SE": Recipe(ir_se.IRSEConfig.from_state_dict, ir_se.IRSE, _encoder(blue_first)),
+    "FaceNet": Recipe(facenet.FaceNetConfig.from_state_dict, facenet.FaceNet, _facenet),
 }
 
 PARSER: Mapping[str, Recipe] = {
-    "BiSeNet": Recipe(bisenet.config_from_state_dict, bisenet.BiSeNet, _bisenet),
-    "ParseNet": Recipe(parsenet.config_from_state_dict, parsenet.ParseNet, _parsenet),
+    "BiSeNet": Recipe(bisenet.BiSeNetConfig.from_state_dict, bisenet.BiSeNet, _bisenet),
+    "ParseNet": Recipe(parsenet.ParseNetConfig.from_state_dict, parsenet.ParseNet, _parsenet),
 }
 
 GAZE: Mapping[str, Recipe] = {
     "EyeNet": Recipe(
-        eyenet.config_from_state_dict,
+        eyenet.EyeNetConfig.from_state_dict,
         eyenet.EyeNet,
         lambda network, told: EyeGazeEstimator(network),
         channels_last=False,
     ),
     "L2CS-Net": Recipe(
-        l2cs.config_from_state_dict, l2cs.L2CS, lambda network, told: FaceGazeEstimator(network)
+        l2cs.L2CSConfig.from_state_dict, l2cs.L2CS, lambda network, told: FaceGazeEstimator(network)
     ),
 }

@@ -3,12 +3,15 @@
 The spatial path is the ResNet's own feature map at an eighth of the size.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu, sigmoid
+
+from .blocks import RESNET_STAGES, conv_norm_relu, make_stages, shortcut
 
 
 @dataclass(frozen=True)
@@ -18,9 +21,17 @@ class BiSeNetConfig:
     num_classes: int = 19
     width: int = 64
 
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "BiSeNetConfig":
+        """The configuration of a network, from the shapes of its tensors."""
+        return cls(
+            num_classes=len(tensors["conv_out.conv_out.weight"]),
+            width=len(tensors["cp.resnet.conv1.weight"]),
+        )
+
 
 class BiSeNet(nn.Module):
-    """Labels every pixel, by a main head and two auxiliary ones for training."""
+    """Labels every pixel; two auxiliary heads serve training alone."""
 
     def __init__(self, config: BiSeNetConfig) -> None:
         super().__init__()
@@ -28,38 +39,25 @@ class BiSeNet(nn.Module):
         width, classes = config.width, config.num_classes
         self.cp = ContextPath(width)
         self.ffm = FeatureFusion(4 * width)
-        self.conv_out = Head(4 * width, 4 * width, classes)
-        self.conv_out16 = Head(2 * width, width, classes)
-        self.conv_out32 = Head(2 * width, width, classes)
+        self.conv_out = _head(4 * width, 4 * width, classes)
+        self.conv_out16 = _head(2 * width, width, classes)
+        self.conv_out32 = _head(2 * width, width, classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B,3,H,W) normalised -> logits of the main head and of both others, each (B,K,H,W)"""
+        """(B,3,H,W) normalised as ImageNet -> logits of the main and the other heads (B,K,H,W)"""
         spatial, context8, context16 = self.cp(x)
         outputs = (
             self.conv_out(self.ffm(spatial, context8)),
             self.conv_out16(context8),
             self.conv_out32(context16),
         )
-        main, aux16, aux32 = (_enlarge(output, x) for output in outputs)
+        main, aux16, aux32 = (_resize_to(output, x) for output in outputs)
         return main, aux16, aux32
 
     def logits(self, x: Tensor) -> Tensor:
-        """(B,3,H,W) normalised -> logits of the main head alone (B,K,H,W)"""
+        """(B,3,H,W) normalised as ImageNet -> logits of the main head alone (B,K,H,W)"""
         spatial, context8, _ = self.cp(x)
-        return _enlarge(self.conv_out(self.ffm(spatial, context8)), x)
-
-
-class ConvBlock(nn.Module):
-    """Convolution that keeps the size, normalised and rectified."""
-
-    def __init__(self, channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H,W)"""
-        return relu(self.bn(self.conv(x)))
+        return _resize_to(self.conv_out(self.ffm(spatial, context8)), x)
 
 
 class ContextPath(nn.Module):
@@ -70,9 +68,9 @@ class ContextPath(nn.Module):
         self.resnet = ResNet18(width)
         self.arm16 = AttentionRefinement(4 * width, 2 * width)
         self.arm32 = AttentionRefinement(8 * width, 2 * width)
-        self.conv_head32 = ConvBlock(2 * width, 2 * width, 3)
-        self.conv_head16 = ConvBlock(2 * width, 2 * width, 3)
-        self.conv_avg = ConvBlock(8 * width, 2 * width, 1)
+        self.conv_head32 = _conv_block(2 * width, 2 * width, 3)
+        self.conv_head16 = _conv_block(2 * width, 2 * width, 3)
+        self.conv_avg = _conv_block(8 * width, 2 * width, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """-> features at 1/8 (B,2w,..), context at 1/8 (B,2w,..), context at 1/16 (B,2w,..)"""
@@ -85,17 +83,16 @@ class ContextPath(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """Without its classifier (He et al. 2016)."""
+    """ResNet-18 (He et al. 2016) without its classifier."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.layer1 = _stage(width, width, stride=1)
-        self.layer2 = _stage(width, 2 * width, stride=2)
-        self.layer3 = _stage(2 * width, 4 * width, stride=2)
-        self.layer4 = _stage(4 * width, 8 * width, stride=2)
+        widths = [2**index * width for index in range(RESNET_STAGES)]
+        stages = make_stages(BasicBlock, width, widths, (2, 2, 2, 2), (1, 2, 2, 2))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B,3,H,W) -> features at 1/8, 1/16 and 1/32 of the size"""
@@ -114,12 +111,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample = nn.Identity()
-        if stride != 1:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, out_channels, 1, stride, bias=False),
-                nn.BatchNorm2d(out_channels),
-            )
+        self.downsample = shortcut(channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
@@ -132,7 +124,7 @@ class AttentionRefinement(nn.Module):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = ConvBlock(channels, out_channels, 3)
+        self.conv = _conv_block(channels, out_channels, 3)
         self.conv_atten = nn.Conv2d(out_channels, out_channels, 1, bias=False)
         self.bn_atten = nn.BatchNorm2d(out_channels)
 
@@ -147,7 +139,7 @@ class FeatureFusion(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convblk = ConvBlock(channels, channels, 1)
+        self.convblk = _conv_block(channels, channels, 1)
         self.conv1 = nn.Conv2d(channels, channels // 4, 1, bias=False)
         self.conv2 = nn.Conv2d(channels // 4, channels, 1, bias=False)
 
@@ -158,37 +150,22 @@ class FeatureFusion(nn.Module):
         return features + features * weights
 
 
-class Head(nn.Module):
-    """Features to logits."""
-
-    def __init__(self, channels: int, hidden: int, num_classes: int) -> None:
-        super().__init__()
-        self.conv = ConvBlock(channels, hidden, 3)
-        self.conv_out = nn.Conv2d(hidden, num_classes, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,K,H,W)"""
-        return self.conv_out(self.conv(x))
-
-
-def _stage(channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        BasicBlock(channels, out_channels, stride), BasicBlock(out_channels, out_channels, 1)
+def _conv_block(channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+    return conv_norm_relu(
+        nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
     )
+
+
+def _head(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
+    """Features to logits: (B,C,H,W) -> (B,K,H,W)"""
+    conv = _conv_block(channels, hidden, 3)
+    conv_out = nn.Conv2d(hidden, num_classes, 1, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, conv_out=conv_out))
 
 
 def _global_mean(x: Tensor) -> Tensor:
     return x.mean((2, 3), keepdim=True)  # (B,C,H,W) -> (B,C,1,1)
 
 
-def _enlarge(logits: Tensor, image: Tensor) -> Tensor:
-    """To the image's height and width."""
+def _resize_to(logits: Tensor, image: Tensor) -> Tensor:
     return interpolate(logits, image.shape[2:], mode="bilinear", align_corners=True)
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> BiSeNetConfig:
-    """The configuration of a network, from the shapes of its tensors."""
-    return BiSeNetConfig(
-        num_classes=len(tensors["conv_out.conv_out.weight"]),
-        width=len(tensors["cp.resnet.conv1.weight"]),
-    )

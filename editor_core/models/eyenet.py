@@ -1,6 +1,7 @@
 """EyeNet: stacked hourglasses (Newell et al. 2016) that find an eye's landmarks, and its gaze from
 them and from the picture; the network of the published gaze estimator."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
+
+from .blocks import conv_norm_relu, count_children
 
 CROP_SIZE = (96, 160)  # height and width of the eye picture
 HEATMAP_SIZE = (48, 80)
@@ -25,6 +28,17 @@ class EyeNetConfig:
     nlandmarks: int = 34
     stem: int = 64
 
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "EyeNetConfig":
+        """The configuration of a network, from the names and shapes of its tensors."""
+        landmarks, width = tensors["outs.0.conv.weight"].shape[:2]
+        return cls(
+            nstack=count_children(tensors, "outs"),
+            nfeatures=width,
+            nlandmarks=landmarks,
+            stem=len(tensors["pre.0.conv.weight"]),
+        )
+
 
 class EyeNetOutput(NamedTuple):
     heatmaps: Tensor  # (B,nstack,nlandmarks,48,80)
@@ -33,7 +47,7 @@ class EyeNetOutput(NamedTuple):
 
 
 class EyeNet(nn.Module):
-    """Sees one eye at a time."""
+    """Finds the landmarks and the gaze of one eye."""
 
     def __init__(self, config: EyeNetConfig) -> None:
         super().__init__()
@@ -42,20 +56,25 @@ class EyeNet(nn.Module):
         self.pre = _trunk(1, config.stem, width, stride=1)
         self.pre2 = _trunk(width, config.stem, width, stride=2)
         self.hgs = _each(stacks, lambda: nn.Sequential(Hourglass(HOURGLASS_DEPTH, width)))
-        self.features = _each(stacks, lambda: nn.Sequential(Residual(width, width), _mix(width)))
-        self.outs = _each(stacks, lambda: Convolution(width, landmarks))
-        self.merge_features = _each(stacks - 1, lambda: Merge(width, width))
-        self.merge_preds = _each(stacks - 1, lambda: Merge(landmarks, width))
+        self.features = _each(
+            stacks,
+            lambda: nn.Sequential(
+                EyeNetResidual(width, width), conv_norm_relu(nn.Conv2d(width, width, 1))
+            ),
+        )
+        self.outs = _each(stacks, lambda: _conv(width, landmarks))
+        self.merge_features = _each(stacks - 1, lambda: _merge(width, width))
+        self.merge_preds = _each(stacks - 1, lambda: _merge(landmarks, width))
         self.gaze_fc1 = nn.Linear(width * GAZE_CELLS + 2 * landmarks, 256)
         self.gaze_fc2 = nn.Linear(256, 2)
 
     def forward(self, eyes: Tensor) -> EyeNetOutput:
-        """(B,96,160) grey in [0,1]"""
+        """(B,96,160) grey in [0,1] -> heatmaps, landmarks and gaze"""
         x = self.pre(eyes[:, None])
         heatmaps = self._heatmaps(x)
-        landmarks = locate(heatmaps[:, -1])
-        seen = torch.cat([self.pre2(x).flatten(1), landmarks.flatten(1)], dim=1)
-        return EyeNetOutput(heatmaps, landmarks, self.gaze_fc2(relu(self.gaze_fc1(seen))))
+        landmarks = soft_argmax(heatmaps[:, -1])
+        features = torch.cat([self.pre2(x).flatten(1), landmarks.flatten(1)], dim=1)
+        return EyeNetOutput(heatmaps, landmarks, self.gaze_fc2(relu(self.gaze_fc1(features))))
 
     def _heatmaps(self, x: Tensor) -> Tensor:
         """(B,C,48,80) -> (B,nstack,nlandmarks,48,80)"""
@@ -69,8 +88,8 @@ class EyeNet(nn.Module):
         return torch.stack(heatmaps, dim=1)
 
 
-def locate(heatmaps: Tensor) -> Tensor:
-    """Mean position under a sharp softmax: (B,N,H,W) -> (B,N,2), y and x in pixels."""
+def soft_argmax(heatmaps: Tensor) -> Tensor:  # (B,N,H,W) -> (B,N,2)
+    """Mean position under a sharp softmax, y and x in pixels."""
     height, width = heatmaps.shape[2:]
     weights = (SHARPNESS * heatmaps.flatten(2)).softmax(dim=2).unflatten(2, (height, width))
     rows = torch.arange(height, dtype=heatmaps.dtype, device=heatmaps.device)
@@ -78,43 +97,19 @@ def locate(heatmaps: Tensor) -> Tensor:
     return torch.stack([weights.sum(3) @ rows, weights.sum(2) @ columns], dim=2)
 
 
-class Convolution(nn.Module):
-    """Convolution alone, whose parameters the published names put one level down."""
-
-    def __init__(self, channels: int, out_channels: int, kernel: int = 1, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, out_channels, kernel, stride, padding=kernel // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
-        return self.conv(x)
-
-
-class ConvBlock(Convolution):
-    """Convolution, normalised and rectified."""
-
-    def __init__(self, channels: int, out_channels: int, kernel: int, stride: int) -> None:
-        super().__init__(channels, out_channels, kernel, stride)
-        self.bn = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
-        return relu(self.bn(self.conv(x)))
-
-
-class Residual(nn.Module):
+class EyeNetResidual(nn.Module):
     """Pre-normalised bottleneck; its shortcut is convolved only where the width changes."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         half = out_channels // 2
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv1 = Convolution(channels, half)
+        self.conv1 = _conv(channels, half)
         self.bn2 = nn.BatchNorm2d(half)
-        self.conv2 = Convolution(half, half, kernel=3)
+        self.conv2 = _conv(half, half, kernel=3)
         self.bn3 = nn.BatchNorm2d(half)
-        self.conv3 = Convolution(half, out_channels)
-        self.skip_layer = Convolution(channels, out_channels)  # in every published block
+        self.conv3 = _conv(half, out_channels)
+        self.skip_layer = _conv(channels, out_channels)  # in every published block
         self.changes_width = channels != out_channels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,14 +121,14 @@ class Residual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Sees the picture at ever smaller sizes and adds the answers up again."""
+    """Convolves at ever smaller sizes, and adds the results up on the way back."""
 
     def __init__(self, depth: int, width: int) -> None:
         super().__init__()
-        self.up1 = Residual(width, width)
-        self.low1 = Residual(width, width)
-        self.low2 = Hourglass(depth - 1, width) if depth > 1 else Residual(width, width)
-        self.low3 = Residual(width, width)
+        self.up1 = EyeNetResidual(width, width)
+        self.low1 = EyeNetResidual(width, width)
+        self.low2 = Hourglass(depth - 1, width) if depth > 1 else EyeNetResidual(width, width)
+        self.low3 = EyeNetResidual(width, width)
         self.enlarge = nn.Upsample(scale_factor=2, mode="bilinear")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,40 +137,27 @@ class Hourglass(nn.Module):
         return self.up1(x) + self.enlarge(low)
 
 
-class Merge(nn.Module):
-    """Brings one hourglass's answer to the next one's input."""
+def _conv(channels: int, out_channels: int, kernel: int = 1) -> nn.Sequential:
+    """A convolution alone, whose parameters the published names put one level down."""
+    conv = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2)
+    return nn.Sequential(OrderedDict(conv=conv))
 
-    def __init__(self, channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = Convolution(channels, out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H,W)"""
-        return self.conv(x)
+def _merge(channels: int, out_channels: int) -> nn.Sequential:
+    """From one hourglass's output to the next one's input."""
+    return nn.Sequential(OrderedDict(conv=_conv(channels, out_channels)))
 
 
 def _trunk(channels: int, stem: int, out_channels: int, stride: int) -> nn.Sequential:
     """Features at 1 / (2 stride) of the size."""
     return nn.Sequential(
-        ConvBlock(channels, stem, kernel=7, stride=stride),
-        Residual(stem, 2 * stem),
+        conv_norm_relu(nn.Conv2d(channels, stem, 7, stride, padding=3)),
+        EyeNetResidual(stem, 2 * stem),
         nn.MaxPool2d(2),
-        Residual(2 * stem, 2 * stem),
-        Residual(2 * stem, out_channels),
+        EyeNetResidual(2 * stem, 2 * stem),
+        EyeNetResidual(2 * stem, out_channels),
     )
-
-
-def _mix(width: int) -> ConvBlock:
-    return ConvBlock(width, width, kernel=1, stride=1)
 
 
 def _each(count: int, make: Callable[[], nn.Module]) -> nn.ModuleList:
     return nn.ModuleList(make() for _ in range(count))
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> EyeNetConfig:
-    """The configuration of a network, from the names and shapes of its tensors."""
-    landmarks, width = tensors["outs.0.conv.weight"].shape[:2]
-    stacks = sum(name.startswith("outs.") and name.endswith("weight") for name in tensors)
-    stem = len(tensors["pre.0.conv.weight"])
-    return EyeNetConfig(stacks, width, landmarks, stem)

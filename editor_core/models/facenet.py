@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .residual import children
+from .blocks import conv_norm_relu, count_children
+
+Kernel = int | tuple[int, int]
 
 EPSILON = 1e-3  # of batch normalisation, as it was trained
 
@@ -22,7 +24,18 @@ class FaceNetConfig:
     repeats: tuple[int, int, int] = (5, 10, 5)  # blocks of each of the three levels
     width: int = 32
     embedding: int = 512
-    num_classes: int = 0  # people told apart in training, where the file keeps that layer
+    num_classes: int = 0  # people of the training set, where the file keeps that layer
+
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "FaceNetConfig":
+        """The configuration of a network, from the names and shapes of its tensors."""
+        one, two, three = (count_children(tensors, f"repeat_{level}") for level in (1, 2, 3))
+        return cls(
+            repeats=(one, two, three),
+            width=len(tensors["conv2d_1a.conv.weight"]),
+            embedding=len(tensors["last_linear.weight"]),
+            num_classes=len(tensors.get("logits.weight", ())),
+        )
 
 
 class FaceNet(nn.Module):
@@ -32,13 +45,13 @@ class FaceNet(nn.Module):
         super().__init__()
         self.config = config
         w, repeats = config.width, config.repeats
-        self.conv2d_1a = Convolution(3, w, 3, stride=2)
-        self.conv2d_2a = Convolution(w, w, 3)
-        self.conv2d_2b = Convolution(w, 2 * w, 3, padding="same")
+        self.conv2d_1a = _conv(3, w, 3, stride=2)
+        self.conv2d_2a = _conv(w, w, 3)
+        self.conv2d_2b = _conv(w, 2 * w, 3, padding="same")
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
-        self.conv2d_3b = Convolution(2 * w, 5 * w // 2, 1)
-        self.conv2d_4a = Convolution(5 * w // 2, 6 * w, 3)
-        self.conv2d_4b = Convolution(6 * w, 8 * w, 3, stride=2)
+        self.conv2d_3b = _conv(2 * w, 5 * w // 2, 1)
+        self.conv2d_4a = _conv(5 * w // 2, 6 * w, 3)
+        self.conv2d_4b = _conv(6 * w, 8 * w, 3, stride=2)
         self.repeat_1 = nn.Sequential(*(_block35(w) for _ in range(repeats[0])))
         self.mixed_6a = _reduction_a(w)
         self.repeat_2 = nn.Sequential(*(_block17(w) for _ in range(repeats[1])))
@@ -60,28 +73,8 @@ class FaceNet(nn.Module):
         return self.last_bn(self.last_linear(x.mean((2, 3))))
 
 
-class Convolution(nn.Module):
-    """Convolution, normalised and rectified."""
-
-    def __init__(
-        self,
-        channels: int,
-        out_channels: int,
-        kernel: int | tuple[int, int],
-        stride: int = 1,
-        padding: str = "valid",
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, out_channels, kernel, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=EPSILON)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',h,w)"""
-        return relu(self.bn(self.conv(x)))
-
-
 class Inception(nn.Module):
-    """Looks at the picture in several ways and joins the answers."""
+    """Branches side by side, their outputs concatenated."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -95,7 +88,7 @@ class Inception(nn.Module):
 
 
 class InceptionResidual(Inception):
-    """Adds what the branches say, scaled down for training to be steady."""
+    """Adds the branches' output to the input, scaled down to keep training stable."""
 
     def __init__(
         self, *branches: nn.Module, joined: int, channels: int, scale: float, rectified: bool
@@ -110,8 +103,15 @@ class InceptionResidual(Inception):
         return relu(x) if self.rectified else x
 
 
-def _same(channels: int, out_channels: int, kernel: int | tuple[int, int]) -> Convolution:
-    return Convolution(channels, out_channels, kernel, padding="same")
+def _conv(
+    channels: int, out_channels: int, kernel: Kernel, stride: int = 1, padding: str = "valid"
+) -> nn.Sequential:
+    convolution = nn.Conv2d(channels, out_channels, kernel, stride, padding, bias=False)
+    return conv_norm_relu(convolution, EPSILON)
+
+
+def _same(channels: int, out_channels: int, kernel: Kernel) -> nn.Sequential:
+    return _conv(channels, out_channels, kernel, padding="same")
 
 
 def _block35(w: int) -> InceptionResidual:
@@ -149,7 +149,7 @@ def _block8(w: int, scale: float, rectified: bool = True) -> InceptionResidual:
 
 
 def _cross(channels: int, width: int, length: int) -> nn.Sequential:
-    """A square kernel as a row and a column."""
+    """A square kernel factored into a row and a column."""
     return nn.Sequential(
         _same(channels, width, 1),
         _same(width, width, (1, length)),
@@ -159,9 +159,11 @@ def _cross(channels: int, width: int, length: int) -> nn.Sequential:
 
 def _reduction_a(w: int) -> Inception:
     return Inception(
-        Convolution(8 * w, 12 * w, 3, stride=2),
+        _conv(8 * w, 12 * w, 3, stride=2),
         nn.Sequential(
-            _same(8 * w, 6 * w, 1), _same(6 * w, 6 * w, 3), Convolution(6 * w, 8 * w, 3, stride=2)
+            _same(8 * w, 6 * w, 1),
+            _same(6 * w, 6 * w, 3),
+            _conv(6 * w, 8 * w, 3, stride=2),
         ),
         nn.MaxPool2d(3, stride=2),
     )
@@ -169,21 +171,12 @@ def _reduction_a(w: int) -> Inception:
 
 def _reduction_b(w: int) -> Inception:
     return Inception(
-        nn.Sequential(_same(28 * w, 8 * w, 1), Convolution(8 * w, 12 * w, 3, stride=2)),
-        nn.Sequential(_same(28 * w, 8 * w, 1), Convolution(8 * w, 8 * w, 3, stride=2)),
+        nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 12 * w, 3, stride=2)),
+        nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 8 * w, 3, stride=2)),
         nn.Sequential(
-            _same(28 * w, 8 * w, 1), _same(8 * w, 8 * w, 3), Convolution(8 * w, 8 * w, 3, stride=2)
+            _same(28 * w, 8 * w, 1),
+            _same(8 * w, 8 * w, 3),
+            _conv(8 * w, 8 * w, 3, stride=2),
         ),
         nn.MaxPool2d(3, stride=2),
-    )
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> FaceNetConfig:
-    """The configuration of a network, from the names and shapes of its tensors."""
-    one, two, three = (children(tensors, f"repeat_{level}") for level in (1, 2, 3))
-    return FaceNetConfig(
-        repeats=(one, two, three),
-        width=len(tensors["conv2d_1a.conv.weight"]),
-        embedding=len(tensors["last_linear.weight"]),
-        num_classes=len(tensors.get("logits.weight", ())),
     )

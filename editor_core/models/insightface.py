@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .residual import children, projection, stages
-
-STAGES = 4
+from .blocks import RESNET_STAGES, count_children, make_stages, shortcut
 
 
 @dataclass(frozen=True)
@@ -20,6 +18,19 @@ class InsightFaceConfig:
     widths: tuple[int, ...] = (64, 128, 256, 512)
     embedding: int = 512
     input_size: int = 112  # pixels, halved by each stage
+
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "InsightFaceConfig":
+        """The configuration of a network, from the names and shapes of its tensors."""
+        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
+        widths = tuple(len(tensors[f"{name}.0.bn3.weight"]) for name in names)
+        embedding, features = tensors["fc.weight"].shape
+        return cls(
+            layers=tuple(count_children(tensors, name) for name in names),
+            widths=widths,
+            embedding=embedding,
+            input_size=math.isqrt(features // widths[-1]) * 2**RESNET_STAGES,
+        )
 
 
 class InsightFace(nn.Module):
@@ -32,10 +43,11 @@ class InsightFace(nn.Module):
         self.conv1 = nn.Conv2d(3, stem, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.prelu = nn.PReLU(stem)
-        built = stages(Block, stem, config.widths, config.layers, (2,) * STAGES)
-        self.layer1, self.layer2, self.layer3, self.layer4 = built
+        strides = (2,) * RESNET_STAGES
+        stages = make_stages(InsightFaceBlock, stem, config.widths, config.layers, strides)
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.bn2 = nn.BatchNorm2d(last)
-        self.fc = nn.Linear(last * (config.input_size // 2**STAGES) ** 2, config.embedding)
+        self.fc = nn.Linear(last * (config.input_size // 2**RESNET_STAGES) ** 2, config.embedding)
         self.features = nn.BatchNorm1d(config.embedding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +57,7 @@ class InsightFace(nn.Module):
         return self.features(self.fc(self.bn2(x).flatten(1)))
 
 
-class Block(nn.Module):
+class InsightFaceBlock(nn.Module):
     """Pre-normalised residual block with a slope for each channel."""
 
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
@@ -56,23 +68,9 @@ class Block(nn.Module):
         self.prelu = nn.PReLU(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
-        changes = stride != 1 or channels != out_channels
-        self.downsample = projection(channels, out_channels, stride) if changes else nn.Identity()
+        self.downsample = shortcut(channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
         h = self.prelu(self.bn2(self.conv1(self.bn1(x))))
         return self.bn3(self.conv2(h)) + self.downsample(x)
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> InsightFaceConfig:
-    """The configuration of a network, from the names and shapes of its tensors."""
-    names = [f"layer{index}" for index in range(1, STAGES + 1)]
-    widths = tuple(len(tensors[f"{name}.0.bn3.weight"]) for name in names)
-    embedding, features = tensors["fc.weight"].shape
-    return InsightFaceConfig(
-        layers=tuple(children(tensors, name) for name in names),
-        widths=widths,
-        embedding=embedding,
-        input_size=math.isqrt(features // widths[-1]) * 2**STAGES,
-    )

@@ -9,10 +9,7 @@ from itertools import chain, groupby
 
 from torch import Tensor, nn
 
-from .residual import children, projection, stages
-
-STAGES = 4
-SQUEEZE = 16  # factor by which squeeze and excitation narrows
+from .blocks import RESNET_STAGES, SQUEEZE, count_children, make_stages, projection
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,23 @@ class IRSEConfig:
     input_size: int = 112  # pixels, halved by each stage
     use_se: bool = True
 
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "IRSEConfig":
+        """The configuration of a network, from the names and shapes of its tensors."""
+        blocks = range(count_children(tensors, "body"))
+        all_widths = [len(tensors[f"body.{index}.res_layer.3.weight"]) for index in blocks]
+        widths, layers = zip(
+            *((w, len(list(same))) for w, same in groupby(all_widths)), strict=True
+        )
+        embedding, features = tensors["output_layer.3.weight"].shape
+        return cls(
+            layers=layers,
+            widths=widths,
+            embedding=embedding,
+            input_size=math.isqrt(features // widths[-1]) * 2**RESNET_STAGES,
+            use_se="body.0.res_layer.5.fc1.weight" in tensors,
+        )
+
 
 class IRSE(nn.Module):
     """Embeds an aligned face; faces of one person point the same way."""
@@ -36,12 +50,15 @@ class IRSE(nn.Module):
         self.input_layer = nn.Sequential(
             nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
         )
-        self.body = nn.Sequential(*_blocks(config))
+        make = partial(IRSEBlock, use_se=config.use_se)
+        strides = (2,) * RESNET_STAGES
+        stages = make_stages(make, stem, config.widths, config.layers, strides)
+        self.body = nn.Sequential(*chain.from_iterable(stages))
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(last),
             nn.Identity(),  # dropout, in training
             nn.Flatten(),
-            nn.Linear(last * (config.input_size // 2**STAGES) ** 2, config.embedding),
+            nn.Linear(last * (config.input_size // 2**RESNET_STAGES) ** 2, config.embedding),
             nn.BatchNorm1d(config.embedding),
         )
 
@@ -50,7 +67,7 @@ class IRSE(nn.Module):
         return self.output_layer(self.body(self.input_layer(x)))
 
 
-class Block(nn.Module):
+class IRSEBlock(nn.Module):
     """Pre-normalised residual block; its shortcut is convolved only where the width changes."""
 
     def __init__(self, channels: int, out_channels: int, stride: int, use_se: bool) -> None:
@@ -66,7 +83,7 @@ class Block(nn.Module):
             nn.PReLU(out_channels),
             nn.Conv2d(out_channels, out_channels, 3, stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
-            *([SqueezeExcitation(out_channels)] if use_se else []),
+            *([ConvSqueezeExcitation(out_channels)] if use_se else []),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,8 +91,8 @@ class Block(nn.Module):
         return self.res_layer(x) + self.shortcut_layer(x)
 
 
-class SqueezeExcitation(nn.Module):
-    """Weighs the channels by what the whole picture shows."""
+class ConvSqueezeExcitation(nn.Module):
+    """Weighs the channels by their means, through convolutions of size 1."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,24 +103,3 @@ class SqueezeExcitation(nn.Module):
         """(B,C,H,W) -> (B,C,H,W)"""
         means = x.mean((2, 3), keepdim=True)
         return x * self.fc2(self.fc1(means).relu()).sigmoid()
-
-
-def _blocks(config: IRSEConfig) -> chain[nn.Module]:
-    make = partial(Block, use_se=config.use_se)
-    built = stages(make, config.widths[0], config.widths, config.layers, (2,) * STAGES)
-    return chain.from_iterable(built)
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> IRSEConfig:
-    """The configuration of a network, from the names and shapes of its tensors."""
-    blocks = range(children(tensors, "body"))
-    widths_of_all = [len(tensors[f"body.{index}.res_layer.3.weight"]) for index in blocks]
-    widths, layers = zip(*((w, len(list(same))) for w, same in groupby(widths_of_all)), strict=True)
-    embedding, features = tensors["output_layer.3.weight"].shape
-    return IRSEConfig(
-        layers=layers,
-        widths=widths,
-        embedding=embedding,
-        input_size=math.isqrt(features // widths[-1]) * 2**STAGES,
-        use_se="body.0.res_layer.5.fc1.weight" in tensors,
-    )

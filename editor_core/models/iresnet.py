@@ -8,10 +8,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from .residual import children, projection, stages
-
-SQUEEZE = 16  # factor by which squeeze and excitation narrows
-STAGES = 4
+from .blocks import RESNET_STAGES, SQUEEZE, count_children, make_stages, shortcut
 
 
 @dataclass(frozen=True)
@@ -25,9 +22,9 @@ class IResNetConfig:
     use_se: bool = True
 
     def __post_init__(self) -> None:
-        if len(self.layers) != STAGES or len(self.widths) != STAGES:
+        if len(self.layers) != RESNET_STAGES or len(self.widths) != RESNET_STAGES:
             raise ValueError(
-                f"expected {STAGES} layers and widths, got {self.layers} and {self.widths}: "
+                f"expected {RESNET_STAGES} layers and widths, got {self.layers} and {self.widths}: "
                 "give one number a stage"
             )
         if self.input_size % self.stride:
@@ -38,7 +35,21 @@ class IResNetConfig:
     @property
     def stride(self) -> int:
         """Input pixels to a pixel of the last stage."""
-        return 2**STAGES
+        return 2**RESNET_STAGES
+
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "IResNetConfig":
+        """The configuration of a network, from the names and shapes of its tensors."""
+        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
+        widths = tuple(len(tensors[f"{name}.0.bn2.weight"]) for name in names)
+        embedding, features = tensors["fc.weight"].shape
+        return cls(
+            layers=tuple(count_children(tensors, name) for name in names),
+            widths=widths,
+            embedding=embedding,
+            input_size=math.isqrt(features // widths[-1]) * 2**RESNET_STAGES,
+            use_se="layer1.0.se.fc.0.weight" in tensors,
+        )
 
 
 class IResNet(nn.Module):
@@ -52,8 +63,9 @@ class IResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(stem)
         self.prelu = nn.PReLU()
         self.maxpool = nn.MaxPool2d(2)
-        for index, stage in enumerate(_stages(config), start=1):
-            self.add_module(f"layer{index}", stage)
+        make = partial(IResNetBlock, use_se=config.use_se)
+        stages = make_stages(make, stem, config.widths, config.layers, (1, 2, 2, 2))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.bn2 = nn.BatchNorm2d(last)
         self.fc = nn.Linear(last * (config.input_size // config.stride) ** 2, config.embedding)
         self.bn3 = nn.BatchNorm1d(config.embedding)
@@ -61,12 +73,11 @@ class IResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,3,S,S) normalised -> (B,E), not of unit length"""
         x = self.maxpool(self.prelu(self.bn1(self.conv1(x))))
-        for index in range(1, STAGES + 1):
-            x = self.get_submodule(f"layer{index}")(x)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.bn3(self.fc(self.bn2(x).flatten(1)))
 
 
-class Block(nn.Module):
+class IResNetBlock(nn.Module):
     """Pre-normalised residual block; both its activations share one slope."""
 
     def __init__(self, channels: int, out_channels: int, stride: int, use_se: bool) -> None:
@@ -78,8 +89,7 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.se = SqueezeExcitation(out_channels) if use_se else nn.Identity()
-        changes = stride != 1 or channels != out_channels
-        self.downsample = projection(channels, out_channels, stride) if changes else nn.Identity()
+        self.downsample = shortcut(channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
@@ -89,7 +99,7 @@ class Block(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs the channels by what the whole picture shows (Hu et al. 2018)."""
+    """Weighs the channels by their means (Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -103,23 +113,3 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)"""
         return x * self.fc(x.mean((2, 3)))[:, :, None, None]
-
-
-def _stages(config: IResNetConfig) -> list[nn.Sequential]:
-    make = partial(Block, use_se=config.use_se)
-    return stages(make, config.widths[0], config.widths, config.layers, (1, 2, 2, 2))
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> IResNetConfig:
-    """The configuration of a network, from the names and shapes of its tensors."""
-    names = [f"layer{index}" for index in range(1, STAGES + 1)]
-    widths = tuple(len(tensors[f"{name}.0.bn2.weight"]) for name in names)
-    embedding, features = tensors["fc.weight"].shape
-    side = math.isqrt(features // widths[-1])
-    return IResNetConfig(
-        layers=tuple(children(tensors, name) for name in names),
-        widths=widths,
-        embedding=embedding,
-        input_size=side * 2**STAGES,
-        use_se="layer1.0.se.fc.0.weight" in tensors,
-    )

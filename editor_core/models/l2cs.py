@@ -1,5 +1,5 @@
-"""L2CS-Net (Abdelrahman et al. 2022): a ResNet-50 (He et al. 2016) that reads the gaze of a whole
-face, each angle as the expectation over bins of equal width."""
+"""L2CS-Net (Abdelrahman et al. 2022): a ResNet-50 (He et al. 2016) that estimates gaze from a
+whole face, each angle as the expectation over bins of equal width."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .residual import children, projection, stages
+from .blocks import RESNET_STAGES, count_children, make_stages, shortcut
 
-STAGES = 4
 EXPANSION = 4  # of a bottleneck's width
 BIN_DEGREES = {90: 4.0, 28: 3.0}  # by the number of bins: trained on Gaze360, on MPIIFaceGaze
 
@@ -32,12 +31,22 @@ class L2CSConfig:
 
     @property
     def features(self) -> int:
-        """Numbers in which the ResNet sums up a face."""
-        return EXPANSION * 2 ** (STAGES - 1) * self.width
+        """Width of what the ResNet gives the heads."""
+        return EXPANSION * 2 ** (RESNET_STAGES - 1) * self.width
+
+    @classmethod
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "L2CSConfig":
+        """The configuration of a network, from the names and shapes of its tensors."""
+        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
+        return cls(
+            layers=tuple(count_children(tensors, name) for name in names),
+            width=len(tensors["conv1.weight"]),
+            bins=len(tensors["fc_yaw_gaze.weight"]),
+        )
 
 
 class L2CS(nn.Module):
-    """Sees the face as a detector crops it."""
+    """Estimates the gaze of a face cropped to the detector's box."""
 
     def __init__(self, config: L2CSConfig) -> None:
         super().__init__()
@@ -46,12 +55,12 @@ class L2CS(nn.Module):
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        widths = [EXPANSION * 2**index * width for index in range(STAGES)]
-        built = stages(Bottleneck, width, widths, config.layers, (1, 2, 2, 2))
-        self.layer1, self.layer2, self.layer3, self.layer4 = built
+        widths = [EXPANSION * 2**index * width for index in range(RESNET_STAGES)]
+        stages = make_stages(Bottleneck, width, widths, config.layers, (1, 2, 2, 2))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc_yaw_gaze = nn.Linear(features, config.bins)
         self.fc_pitch_gaze = nn.Linear(features, config.bins)
-        self.fc_finetune = nn.Linear(features + 3, 3)  # unused, in every published file
+        self.fc_finetune = nn.Linear(features + 3, 3)  # unused, but in every published file
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,3,S,S) normalised -> (B,2): pitch upwards and yaw leftwards, in radians"""
@@ -83,20 +92,10 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
-        changes = stride != 1 or channels != out_channels
-        self.downsample = projection(channels, out_channels, stride) if changes else nn.Identity()
+        self.downsample = shortcut(channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
         h = relu(self.bn1(self.conv1(x)))
         h = relu(self.bn2(self.conv2(h)))
         return relu(self.bn3(self.conv3(h)) + self.downsample(x))
-
-
-def config_from_state_dict(tensors: Mapping[str, Tensor]) -> L2CSConfig:
-    """The configuration of a network, from the names and shapes of its tensors."""
-    return L2CSConfig(
-        layers=tuple(children(tensors, f"layer{index}") for index in range(1, STAGES + 1)),
-        width=len(tensors["conv1.weight"]),
-        bins=len(tensors["fc_yaw_gaze.weight"]),
-    )

@@ -3,30 +3,171 @@
 Parameter names are those of its `UNet2DModel`, so that published files load with `strict=True`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
-from .unet import Run, Upsample, embed_time, straight
-from .unet2d_config import UNet2DConfig, config_from_state_dict, is_published, renamed
+from .blocks import Upsample, conv3x3, count_children, embed_time, run_block, warn_assumed
 
-__all__ = ["UNet2D", "UNet2DConfig", "config_from_state_dict", "is_published", "renamed"]
+PUBLISHED_UNET2DS = {113_673_219}  # by parameter count: Google's DDPMs of 256x256 pictures
+DDPM_DEFAULTS = {  # how Google's DDPMs are read; of any other network it is an assumption
+    "attention_head_dim": None,
+    "norm_num_groups": 32,
+    "norm_eps": 1e-6,
+    "downsample_padding": 0,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "center_input_sample": False,
+}
+SUPPORTED_OPTIONS = {  # what the network is built for; a config that says otherwise is refused
+    "act_fn": ("silu", "swish"),
+    "add_attention": (True,),
+    "class_embed_type": (None,),
+    "downsample_type": ("conv",),
+    "mid_block_scale_factor": (1,),
+    "mid_block_type": ("UNetMidBlock2D",),
+    "resnet_time_scale_shift": ("default",),
+    "time_embedding_type": ("positional",),
+    "upsample_type": ("conv",),
+}
+ATTENTION_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+@dataclass(frozen=True)
+class UNet2DConfig:
+    """What shapes the network, in the words of diffusers."""
+
+    block_out_channels: tuple[int, ...]  # width of each level
+    layers_per_block: int  # residual blocks of a level on the way down; one more on the way up
+    attention_levels: tuple[int, ...]  # on both ways; the middle has attention always
+    attention_head_dim: int | None = None  # channels of a head; None: one head of all of them
+    norm_num_groups: int = 32
+    norm_eps: float = 1e-6
+    downsample_padding: int = 0  # 0: the picture is padded at its right and lower edges alone
+    flip_sin_to_cos: bool = False  # cosines come first in the embedding of the time step
+    freq_shift: float = 1  # taken off the number of frequencies it is spread over
+    center_input_sample: bool = False  # the input is doubled and lowered by 1
+    in_channels: int = 3
+    out_channels: int = 3
+
+    identity_channels: ClassVar[None] = None  # the network takes no condition
+    num_classes: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if any(width % self.norm_num_groups for width in self.block_out_channels):
+            raise ValueError(
+                f"widths {self.block_out_channels} are not all multiples of "
+                f"{self.norm_num_groups}: choose another norm_num_groups"
+            )
+
+    @classmethod
+    def from_state_dict(
+        cls, tensors: Mapping[str, Tensor], hints: Mapping[str, Any] | None = None
+    ) -> "UNet2DConfig":
+        """The configuration of a network, from the names and shapes of its tensors.
+
+        Args:
+            tensors: The state dict, under the current names (see `with_current_names`).
+            hints: What the tensors do not tell, in the words of diffusers' `config.json`. Where
+                it is missing, the published networks' values are taken, with a warning for any
+                other network.
+
+        Raises:
+            ValueError: The hints describe a network of another make.
+            KeyError: The tensors are not those of a whole network.
+        """
+        hints = hints or {}
+        _require_supported(hints)
+        levels = range(count_children(tensors, "down_blocks"))
+        attended = (f"down_blocks.{i}.attentions.0.to_q.weight" in tensors for i in levels)
+        return cls(
+            block_out_channels=tuple(
+                len(tensors[f"down_blocks.{i}.resnets.0.conv1.bias"]) for i in levels
+            ),
+            layers_per_block=count_children(tensors, "down_blocks.0.resnets"),
+            attention_levels=tuple(i for i, found in enumerate(attended) if found),
+            in_channels=tensors["conv_in.weight"].shape[1],
+            out_channels=len(tensors["conv_out.bias"]),
+            **_hinted(tensors, hints),
+        )
+
+    @staticmethod
+    def is_published(tensors: Mapping[str, Tensor]) -> bool:
+        """Whether the network is a published one, by the number of its parameters."""
+        return sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_UNET2DS
+
+    @property
+    def levels(self) -> int:
+        return len(self.block_out_channels)
+
+    @property
+    def model_channels(self) -> int:
+        return self.block_out_channels[0]
+
+    @property
+    def embedding_channels(self) -> int:
+        return 4 * self.model_channels
+
+    def heads(self, channels: int) -> int:
+        """Number of attention heads at a width."""
+        heads, rest = divmod(channels, self.attention_head_dim or channels)
+        if rest:
+            raise ValueError(
+                f"{channels} channels cannot be split into heads of {self.attention_head_dim}: "
+                "choose an attention_head_dim that divides every attended width"
+            )
+        return heads
+
+
+def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with diffusers' first names of attention layers replaced by its current ones."""
+    current = {}
+    for name, tensor in tensors.items():
+        path = name.split(".")
+        if "attentions" in path and path[-2] in ATTENTION_NAMES:
+            path[-2] = ATTENTION_NAMES[path[-2]]
+        current[".".join(path)] = tensor
+    return current
+
+
+def _require_supported(hints: Mapping[str, Any]) -> None:
+    for key, values in SUPPORTED_OPTIONS.items():
+        if key in hints and hints[key] not in values:
+            known = " or ".join(map(str, values))
+            raise ValueError(f"{key} is {hints[key]}: expected {known}; choose another U-Net")
+
+
+def _hinted(tensors: Mapping[str, Tensor], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tensors do not tell: as hinted, else as published, with a warning where unsure."""
+    missing = {key: value for key, value in DDPM_DEFAULTS.items() if key not in hints}
+    if missing and not UNet2DConfig.is_published(tensors):
+        warn_assumed(
+            "the tensors do not tell all of the network",
+            missing,
+            "put its config.json beside the file, or name what is wrong",
+        )
+    return {key: hints.get(key, value) for key, value in DDPM_DEFAULTS.items()}
 
 
 class UNet2D(nn.Module):
-    """Predicts the noise in x_t, or v, by the training; it knows no identity and no class."""
+    """Predicts the noise in x_t, or v, as it was trained to; it takes no condition."""
 
     def __init__(self, config: UNet2DConfig) -> None:
         super().__init__()
         self.config = config
         first, last = config.model_channels, config.block_out_channels[-1]
-        self.conv_in = _conv3x3(config.in_channels, first)
+        self.conv_in = conv3x3(config.in_channels, first)
         self.time_embedding = TimeEmbedding(config)
         self.down_blocks, skips = _down_path(config)
         self.mid_block = MiddleBlock(config, last)
         self.up_blocks = _up_path(config, skips)
         self.conv_norm_out = _norm(config, first)
-        self.conv_out = _conv3x3(first, config.out_channels)
+        self.conv_out = conv3x3(first, config.out_channels)
 
     def forward(
         self,
@@ -34,15 +175,22 @@ class UNet2D(nn.Module):
         t: Tensor,
         identity: Tensor | None = None,
         label: Tensor | None = None,
-        run: Run = straight,
+        recompute: bool = False,
     ) -> Tensor:
-        """(B,3,H,W) at model time steps t (B,) -> (B,out,H,W); there must be no condition.
+        """Predict from a noised picture.
 
-        H and W are multiples of 2^(levels - 1). Computes in the precision of its weights and
-        answers in that of x. `run` runs each block: `recomputed` saves memory for time.
+        Args:
+            x: (B,3,H,W), H and W multiples of 2^(levels - 1).
+            t: Time steps of the model's training (B,), not of a respaced schedule.
+            identity: Must be None, and `label` too: the network takes no condition.
+            recompute: Let the backward pass run every block again: less memory for more time.
+
+        Returns:
+            (B,out_channels,H,W) in the dtype of `x`, computed in that of the weights.
         """
         if identity is not None or label is not None:
             raise ValueError("this U-Net takes no identity and no label: pass none")
+        run = partial(run_block, recompute=recompute)
         embedding = self.time_embedding(t)
         h = self.conv_in((2 * x - 1 if self.config.center_input_sample else x).to(embedding.dtype))
         skips = [h]
@@ -53,7 +201,7 @@ class UNet2D(nn.Module):
         for block in self.up_blocks:
             joined = [skips.pop() for _ in range(self.config.layers_per_block + 1)]
             h = run(block, h, joined, embedding)
-        return self.conv_out(nn.functional.silu(self.conv_norm_out(h))).to(x.dtype)
+        return self.conv_out(silu(self.conv_norm_out(h))).to(x.dtype)
 
 
 class TimeEmbedding(nn.Module):
@@ -70,7 +218,7 @@ class TimeEmbedding(nn.Module):
         """(B,) -> (B,E)"""
         waves = embed_time(t, self.channels, self.shift).to(self.linear_1.weight.dtype)
         ordered = waves if self.cosines_first else waves.roll(self.channels // 2, 1)
-        return self.linear_2(nn.functional.silu(self.linear_1(ordered)))
+        return self.linear_2(silu(self.linear_1(ordered)))
 
 
 class ResnetBlock(nn.Module):
@@ -79,10 +227,10 @@ class ResnetBlock(nn.Module):
     def __init__(self, config: UNet2DConfig, channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm1 = _norm(config, channels)
-        self.conv1 = _conv3x3(channels, out_channels)
+        self.conv1 = conv3x3(channels, out_channels)
         self.time_emb_proj = nn.Linear(config.embedding_channels, out_channels)
         self.norm2 = _norm(config, out_channels)
-        self.conv2 = _conv3x3(out_channels, out_channels)
+        self.conv2 = conv3x3(out_channels, out_channels)
         same = channels == out_channels
         self.conv_shortcut = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
         self.activation = nn.SiLU()
@@ -94,7 +242,7 @@ class ResnetBlock(nn.Module):
         return self.conv_shortcut(x) + self.conv2(self.activation(self.norm2(h)))
 
 
-class Attention(nn.Module):
+class UNet2DAttention(nn.Module):
     """Self-attention over all pixels, as a residual."""
 
     def __init__(self, config: UNet2DConfig, channels: int) -> None:
@@ -115,8 +263,8 @@ class Attention(nn.Module):
         return pixels.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-class Downsample(nn.Module):
-    """Halves the size by a strided convolution; without padding it reads one row beyond the end."""
+class UNet2DDownsample(nn.Module):
+    """Halves the size by a strided convolution; without padding it adds a row and a column."""
 
     def __init__(self, config: UNet2DConfig, channels: int) -> None:
         super().__init__()
@@ -138,7 +286,7 @@ class DownBlock(nn.Module):
         self.resnets = nn.ModuleList(ResnetBlock(config, size, width) for size in inputs)
         self.attentions = _attentions(config, level, len(inputs))
         halves = level < config.levels - 1
-        self.downsamplers = nn.ModuleList([Downsample(config, width)] if halves else [])
+        self.downsamplers = nn.ModuleList([UNet2DDownsample(config, width)] if halves else [])
 
     def forward(self, h: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B,C,H,W), (B,E) -> the last output, and all of them."""
@@ -157,7 +305,7 @@ class MiddleBlock(nn.Module):
 
     def __init__(self, config: UNet2DConfig, channels: int) -> None:
         super().__init__()
-        self.attentions = nn.ModuleList([Attention(config, channels)])
+        self.attentions = nn.ModuleList([UNet2DAttention(config, channels)])
         self.resnets = nn.ModuleList(ResnetBlock(config, channels, channels) for _ in range(2))
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
@@ -192,7 +340,7 @@ class UpBlock(nn.Module):
 
 
 def _down_path(config: UNet2DConfig) -> tuple[nn.ModuleList, list[int]]:
-    """The encoder, and the width of each of its outputs, that of the first convolution before."""
+    """The encoder, and the width of each output of it and of the convolution before."""
     width, blocks = config.block_out_channels[0], []
     skips = [width]
     for level in range(config.levels):
@@ -206,23 +354,19 @@ def _down_path(config: UNet2DConfig) -> tuple[nn.ModuleList, list[int]]:
 def _up_path(config: UNet2DConfig, skips: list[int]) -> nn.ModuleList:
     width, blocks, remaining = config.block_out_channels[-1], [], list(skips)
     for level in reversed(range(config.levels)):
-        taken = [remaining.pop() for _ in range(config.layers_per_block + 1)]
-        blocks.append(UpBlock(config, level, width, taken))
+        joined = [remaining.pop() for _ in range(config.layers_per_block + 1)]
+        blocks.append(UpBlock(config, level, width, joined))
         width = config.block_out_channels[level]
     return nn.ModuleList(blocks)
 
 
 def _attentions(config: UNet2DConfig, level: int, count: int) -> nn.ModuleList:
-    """One after each residual block of a level, which does nothing where there is none."""
+    """One after each residual block of a level, the identity where the level has no attention."""
     width, attended = config.block_out_channels[level], level in config.attention_levels
     return nn.ModuleList(
-        Attention(config, width) if attended else nn.Identity() for _ in range(count)
+        UNet2DAttention(config, width) if attended else nn.Identity() for _ in range(count)
     )
 
 
 def _norm(config: UNet2DConfig, channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(config.norm_num_groups, channels, eps=config.norm_eps)
-
-
-def _conv3x3(channels: int, out_channels: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, out_channels, 3, padding=1)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ..face.gaze import EyeGazeEstimator
 from ..images import imagenet_normalise, resize, resize_nearest
+from ..loading.models import FaceModels
 from ..models.bisenet import BiSeNet
 from ..models.eyenet import EyeNet
 from ..models.iresnet import IResNet
-from ..settings import FaceModels
 
 NETWORKS = {"identity": IResNet, "parser": BiSeNet, "gaze": EyeNet}
 

@@ -1,62 +1,179 @@
-"""The quirks of the DiffFace implementation: objects to hand in, in place of the editor's own.
-
-They reproduce published results to the digit (arXiv 2212.13344). `exact` gathers them; nothing else
-knows them, and without them the editor does the corrected thing.
-"""
+"""The reference's edit from picture to picture, in the order of its own code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
+from ..autograd import gradients
 from ..diffusion.noise import Noise, Normal
-from ..diffusion.process import GaussianDiffusion
+from ..diffusion.process import DiffusionModel, GaussianDiffusion
 from ..diffusion.sampling import (
-    Blend,
-    Guided,
-    GuidedDenoiser,
-    Listener,
-    Reached,
+    GuidedPrediction,
+    Guider,
+    Step,
+    StepCallback,
     batch_index,
-    reach_ddpm,
+    ddpm_step,
     sample_ddim,
-    unblended,
-    walk,
+)
+from ..editing import (
+    EditResult,
+    MakeGuider,
+    Recorder,
+    build_terms,
+    first_index,
+    identity_denoiser,
+    make_batch,
+    make_guider,
+    ranked,
+    read_pair,
 )
 from ..face.eyes import EYE_CORNERS, EyeBoxes, boxes_around
-from ..face.parsing import FaceParsing
-from ..guidance.gradient import Guide
-from ..guidance.views import perspective, rigid
-from ..images import to_unit
-from ..settings import Behaviour, EditSettings, Sampler
+from ..face.identity import embed_identity
+from ..face.parsing import FaceParsing, parse_face
+from ..guidance.batch import EditBatch
+from ..guidance.gradient import GradientGuider
+from ..guidance.terms import BoundTerm, bind_terms
+from ..guidance.views import Views
+from ..images import signed, unit
+from ..loading.models import FaceModels
+from ..settings import EditSettings
 from .inputs import with_reference_inputs
+from .views import DrawnWarps, TwoWarpViews
 
 EYE_PADDING = (5, 9)  # pixels, whatever the picture's size
 RAMP_START = 75  # spaced steps, whatever the respacing and the skip
+MASKING_THRESHOLD = 30  # spaced steps below which the whole mask counts
 PALETTE_RED = (0, 255, 0, 0, 255, 204, 0, 204, 102, 0, 76, 102, 255, 0, 0, 0, 0, 0, 0)
 
 
-def exact(masking_threshold: int = 30) -> Behaviour:
-    """All quirks together; the whole mask counts below `masking_threshold` spaced steps."""
-    return Behaviour(
-        models=with_reference_inputs,
-        noise=SharedNoise,
-        views=drawn_views,
-        eyes=eyes_unclamped,
-        guide=UnscaledGuide,
-        background=partial(reference_background, masking_threshold),
-        sampler=choose_sampler,
-        face_of_edit=palette_mask,
-        compose=compose,
-    )
+def edit_exactly(
+    models: FaceModels,
+    source: Tensor,
+    target: Tensor,
+    settings: EditSettings,
+    *,
+    mask: Tensor | None = None,
+    landmarks: Tensor | None = None,
+    on_step: StepCallback | None = None,
+    noise: Noise | None = None,
+    views: Views | None = None,
+    masking_threshold: int = MASKING_THRESHOLD,
+) -> EditResult:
+    """`editing.edit_aligned` as the reference does it.
+
+    Args:
+        models: DiffFace's own networks.
+        source: (n,3,h,w) in [0,1].
+        target: (n,3,S,S) in [0,1].
+        settings: Those of `preset("diffface-exact")`.
+        mask: (n or 1,S,S), replaces the parsed face.
+        landmarks: (n,68,2) or (n,4,2) of the targets; needed where the gaze has a scale.
+        on_step: Called with every `Step`.
+        noise: The draws of the run; by default one stream from the first seed.
+        views: Of the face; by default drawn from the same stream.
+        masking_threshold: Spaced steps below which the whole mask counts.
+
+    Raises:
+        ValueError: As `edit_aligned`, and where a network is not DiffFace's.
+    """
+    with gradients():
+        models = with_reference_inputs(models)
+        faces, parsing, mask = read_pair(models, source, target, settings, mask)
+        stream = torch.Generator().manual_seed(settings.seed)
+        views = views or TwoWarpViews(DrawnWarps(stream), settings.views)
+        eyes = eyes_unclamped(landmarks) if settings.gaze.scale else None
+        embedding = embed_identity(models.identity, faces)
+        batch = make_batch(models.diffusion, target, mask, embedding, [stream], settings.candidates)
+        batch.parsings[models.parser] = parsing
+        recorder = Recorder(on_step)
+        pred_x0 = denoise_exactly(
+            models.diffusion,
+            batch,
+            bind_terms(build_terms(settings, models, eyes, views), batch),
+            settings,
+            noise or StreamNoise(stream),
+            masking_threshold=masking_threshold,
+            on_step=recorder,
+        )
+        area = batch.repeated(batch.mask)
+        if not settings.keep_background:
+            area = palette_mask(parse_face(models.parser, pred_x0.clamp(-1, 1)))
+        area, pred_x0 = area.to(target.device), pred_x0.to(target.device)
+        kept = signed(batch.repeated(target).to(pred_x0))
+        pictures = unit(kept * (1 - area) + pred_x0 * area)  # blended before the clamp
+        return ranked(pictures, area, batch, models.identity, recorder.metrics, parsing)
 
 
-# Pictures and eyes
+def denoise_exactly(
+    model: DiffusionModel,
+    batch: EditBatch,
+    terms: Sequence[BoundTerm],
+    settings: EditSettings,
+    noise: Noise,
+    *,
+    masking_threshold: int = MASKING_THRESHOLD,
+    guider: MakeGuider | None = None,
+    on_step: StepCallback | None = None,
+) -> Tensor:
+    """Noise the targets and denoise them under the terms: pred_x0 (n x candidates,3,H,W).
+
+    DDPM blends; DDIM is handed a background and never uses it.
+    """
+    target, mask = batch.repeated(batch.target), batch.repeated(batch.mask)
+    diffusion = model.diffusion.respaced(settings.respacing)
+    start = first_index(diffusion.num_timesteps, settings.skip)
+    denoiser = identity_denoiser(model, batch, diffusion, settings)
+    guide = make_guider(denoiser, diffusion, terms, settings, guider or UnscaledGuider)
+    x_t = diffusion.q_sample(target, batch_index(start, target), noise.draw(target))
+    if settings.sampler == "ddim":
+        return sample_ddim(
+            guide, diffusion, x_t, start, noise=noise, eta=settings.eta, on_step=on_step
+        )
+    keep = settings.keep_background
+    background = ReferenceBackground(target, mask, diffusion, masking_threshold, keep)
+    return sample_drawing_twice(guide, x_t, start, noise, background, on_step)
+
+
+def sample_drawing_twice(
+    guider: Guider,
+    x_t: Tensor,
+    start: int,
+    noise: Noise,
+    blend: Callable[[Normal, int], Normal],
+    on_step: StepCallback | None,
+) -> Tensor:
+    """DDPM that draws a step's noise before it guides, and noise for the background after it.
+
+    The second is drawn where nothing is blended, too.
+    """
+    pred_x0 = x_t
+    for t in range(start, -1, -1):
+        drawn = noise.draw(x_t)
+        guided = guider(x_t, t) if t > 0 else GuidedPrediction(guider.predict(x_t, t))
+        sample = Normal.known(ddpm_step(guided, batch_index(t, x_t)).at(drawn))
+        x_t, pred_x0 = blend(sample, t).draw(noise), guided.prediction.pred_x0
+        if on_step:
+            on_step(Step(start - t, start + 1, t, x_t, pred_x0, guided.losses))
+    return pred_x0
+
+
+@dataclass(frozen=True)
+class StreamNoise:
+    """One stream for every random draw of a run.
+
+    The tries of the reference continue its stream: it is met by one picture a run.
+    """
+
+    stream: torch.Generator
+
+    def draw(self, like: Tensor) -> Tensor:
+        """Standard normal of the shape of `like`."""
+        return torch.randn(like.shape, generator=self.stream).to(like)
 
 
 def detector_image(image: Tensor) -> Tensor:  # (B,3,H,W) in [0,1] -> (B,H,W,3) uint8
@@ -64,7 +181,7 @@ def detector_image(image: Tensor) -> Tensor:  # (B,3,H,W) in [0,1] -> (B,H,W,3) 
     return (image * 128 + 128).to(torch.int32).to(torch.uint8).movedim(1, -1)
 
 
-def eyes_unclamped(parsing: FaceParsing, landmarks: Tensor | None) -> EyeBoxes:
+def eyes_unclamped(landmarks: Tensor | None) -> EyeBoxes:
     """Boxes around the eyes' landmarks, which may reach over the picture's edge and then fail."""
     if landmarks is None:
         raise ValueError(
@@ -75,140 +192,17 @@ def eyes_unclamped(parsing: FaceParsing, landmarks: Tensor | None) -> EyeBoxes:
     return boxes_around(corners, EYE_PADDING)
 
 
-# Noise and views
-
-
-class SharedNoise:
-    """One stream for every random draw of a run, started by the first seed.
-
-    The tries of the reference continue its stream: it is met by one picture a run.
-    """
-
-    def __init__(self, seeds: Sequence[int]) -> None:
-        self.generators = [torch.Generator().manual_seed(seeds[0])]
-
-    def draw(self, like: Tensor) -> Tensor:
-        """Standard normal of the shape of `like`."""
-        return torch.randn(like.shape, generator=self.generators[0]).to(like)
-
-
-@dataclass(frozen=True)
-class Warps:
-    """Two homographies a copy, from source to destination in [-1,1], and whether they apply."""
-
-    affine: Tensor  # (n,3,3)
-    affine_applied: Tensor  # (n,) bool
-    perspective: Tensor  # (n,3,3)
-    perspective_applied: Tensor  # (n,) bool
-
-
-@dataclass(frozen=True)
-class DrawnWarps:
-    """Rotation and a vertical shift, then a perspective, each with probability 0.7."""
-
-    generator: Generator
-
-    def __call__(self, count: int, side: int) -> Warps:
-        """Draw coins, angles, shifts in x (of no size) and y, coins, corners; `side` in pixels."""
-        turned = self._coins(count)
-        angle, _, shift = (self._uniform(int(turned.sum())) * 2 - 1 for _ in range(3))
-        tilted = self._coins(count)
-        inset = self._uniform(int(tilted.sum()), 4, 2) * 0.35
-        unit = 2 * side / (side - 1)  # a side, where the outermost pixel centres are -1 and 1
-        affine, tilt = torch.eye(3).repeat(2, count, 1, 1)
-        affine[turned] = rigid(torch.deg2rad(angle * 15), _downwards(shift * 0.1 * unit))
-        tilt[tilted] = perspective(inset * unit)
-        return Warps(affine, turned, tilt, tilted)
-
-    def _coins(self, count: int) -> Tensor:
-        return torch.bernoulli(torch.full((count,), 0.7), generator=self.generator).bool()
-
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.generator)
-
-
-def _downwards(shift: Tensor) -> Tensor:  # (n,) -> (n,2): x, y
-    return torch.stack([torch.zeros_like(shift), shift], 1)
-
-
-@dataclass(frozen=True)
-class TwoWarpViews:
-    """Copies of each picture resampled twice, the first left plain."""
-
-    warps: Callable[[int, int], Warps]
-    copies: int
-
-    def __call__(self, x: Tensor) -> Tensor:  # (B,3,S,S) -> (B,copies,3,S,S)
-        return torch.stack([self._copies(picture) for picture in x])
-
-    def _copies(self, picture: Tensor) -> Tensor:
-        warps = self.warps(self.copies - 1, picture.shape[-1])
-        tiled = picture.expand(self.copies - 1, -1, -1, -1)
-        turned = _where(warps.affine_applied, warp_affine(tiled, warps.affine), tiled)
-        tilted = warp_perspective(turned, warps.perspective)
-        return torch.cat([picture[None], _where(warps.perspective_applied, tilted, turned)])
-
-
-def drawn_views(generators: Sequence[Generator], copies: int) -> TwoWarpViews:
-    """Views of every picture from the one stream of `SharedNoise`."""
-    return TwoWarpViews(DrawnWarps(generators[0]), copies)
-
-
-def warp_affine(x: Tensor, matrix: Tensor) -> Tensor:  # (n,3,S,S), (n,3,3)
-    """Bilinear, the border repeated; pixel centres where the matrix means corners."""
-    side = x.shape[-1]
-    centres = (torch.arange(side) * 2 + 1) / side - 1
-    return _sample(x, matrix, centres, "border")
-
-
-def warp_perspective(x: Tensor, matrix: Tensor) -> Tensor:  # (n,3,S,S), (n,3,3)
-    """Bilinear, zeros outside; a grid from corner to corner is read as one of pixel centres.
-
-    The identity homography therefore enlarges the picture a little.
-    """
-    return _sample(x, matrix, torch.linspace(-1, 1, x.shape[-1]), "zeros")
-
-
-def _sample(x: Tensor, matrix: Tensor, axis: Tensor, padding: str) -> Tensor:
-    back = torch.linalg.inv(matrix).to(x)
-    grid = torch.stack(
-        [*torch.meshgrid(axis, axis, indexing="xy"), torch.ones(len(axis), len(axis))]
-    )
-    points = (back @ grid.to(x).flatten(1)).unflatten(2, (len(axis), len(axis)))
-    seen = (points[:, :2] / points[:, 2:]).movedim(1, -1)
-    return F.grid_sample(x, seen, mode="bilinear", padding_mode=padding, align_corners=False)
-
-
-def _where(applied: Tensor, warped: Tensor, plain: Tensor) -> Tensor:
-    return torch.where(applied.to(plain.device)[:, None, None, None], warped, plain)
-
-
-# Guidance and blending
-
-
-@dataclass(frozen=True)
-class StepWindow:
-    """Between two spaced steps, both exclusive, whatever part of the schedule they are."""
-
-    after: int
-    before: int
-
-    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
-        """Whether step t lies between."""
-        return self.after < t < self.before
-
-
 def unscaled_index(diffusion: GaussianDiffusion) -> Tensor:
     """The index (T,) guessed from the network's timestep; wrong where steps are uneven."""
     timesteps = diffusion.model_timesteps(torch.arange(diffusion.num_timesteps))
     return (timesteps * (diffusion.num_timesteps / 1000)).long()
 
 
-class UnscaledGuide(Guide):
+class UnscaledGuider(GradientGuider):
     """Takes the gradient at the guessed index, which costs a second pass where it is wrong."""
 
-    def __call__(self, x_t: Tensor, t: int) -> Guided:
-        """Predict at t, with the gradient and the values of the guessed index."""
+    def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
+        """Predict at t, with the gradient and the losses of the guessed index."""
         guess = int(unscaled_index(self.diffusion)[t])
         guided = super().__call__(x_t, guess)
         return guided if guess == t else replace(guided, prediction=self.predict(x_t, t))
@@ -236,65 +230,7 @@ class ReferenceBackground:
         return min(1.0, (RAMP_START - (t + 1)) / (RAMP_START - self.masking_threshold))
 
 
-def reference_background(
-    masking_threshold: int,
-    target: Tensor,
-    mask: Tensor,
-    diffusion: GaussianDiffusion,
-    start: int,
-    settings: EditSettings,
-) -> Blend:
-    """The background of `exact`, which knows nothing of the first step."""
-    return ReferenceBackground(target, mask, diffusion, masking_threshold, settings.keep_background)
-
-
-def sample_ddpm_drawing_twice(
-    guide: GuidedDenoiser,
-    diffusion: GaussianDiffusion,
-    x_t: Tensor,
-    start: int,
-    *,
-    noise: Noise,
-    blend: Blend,
-    on_step: Listener,
-) -> Tensor:
-    """DDPM that draws a step's noise before it guides, and noise for the background after it.
-
-    The second is drawn where nothing is blended, too.
-    """
-
-    def reach(x_t: Tensor, t: int) -> Reached:
-        drawn = noise.draw(x_t)
-        reached = reach_ddpm(guide, x_t, t)
-        return replace(reached, sample=Normal.known(reached.sample.at(drawn)))
-
-    return walk(reach, x_t, start, noise, blend, on_step)
-
-
-def sample_ddim_unblended(*args, blend: Blend, **options) -> Tensor:
-    """DDIM that is handed a blend and never calls it."""
-    return sample_ddim(*args, blend=unblended, **options)
-
-
-def choose_sampler(settings: EditSettings) -> Sampler:
-    """DDPM with two draws a step, or DDIM without a blend."""
-    return (
-        sample_ddpm_drawing_twice
-        if settings.sampler == "ddpm"
-        else partial(sample_ddim_unblended, eta=settings.eta)
-    )
-
-
-# The finished picture
-
-
 def palette_mask(parsing: FaceParsing) -> Tensor:  # -> (B,1,H,W)
     """The red channel of a colour map of the parts, taken for a mask."""
     red = torch.tensor(PALETTE_RED, device=parsing.logits.device) / 255
     return red[parsing.labels][:, None]
-
-
-def compose(target: Tensor, pred_x0: Tensor, mask: Tensor) -> Tensor:
-    """Blended before the clamp: (B,H,W,3) in [0,1], (B,3,H,W), (B,1,H,W) -> (B,H,W,3)."""
-    kept = target.to(pred_x0).movedim(-1, 1) * 2 - 1
-    return to_unit(kept * (1 - mask) + pred_x0 * mask)

@@ -59,15 +59,15 @@ def test_a_background_of_the_ramp_alone_lets_go():
 
 def test_a_composite_keeps_the_target_bit_for_bit():
     generator = torch.Generator().manual_seed(0)
-    target, edit = (torch.rand(2, 5, 6, 3, generator=generator) for _ in range(2))
-    mask = torch.rand(2, 5, 6, generator=generator).round(decimals=1) * (target[..., 0] > 0.5)
+    target, edit = (torch.rand(2, 3, 5, 6, generator=generator) for _ in range(2))
+    mask = torch.rand(2, 1, 5, 6, generator=generator).round(decimals=1) * (target[:, :1] > 0.5)
     result = composite(target, edit, mask)
-    outside = mask == 0
-    assert torch.equal(result[outside], target[outside])
+    mask = mask.expand_as(target)
+    assert torch.equal(result[mask == 0], target[mask == 0])
     assert torch.equal(result[mask == 1], edit[mask == 1])
     assert ((result >= target.minimum(edit) - 1e-6) & (result <= target.maximum(edit) + 1e-6)).all()
 
 
 def test_a_composite_hides_what_is_broken_outside_the_mask():
-    target, broken = torch.rand(1, 2, 2, 3), torch.full((1, 2, 2, 3), torch.nan)
-    assert torch.equal(composite(target, broken, torch.zeros(1, 2, 2)), target)
+    target, broken = torch.rand(1, 3, 2, 2), torch.full((1, 3, 2, 2), torch.nan)
+    assert torch.equal(composite(target, broken, torch.zeros(1, 1, 2, 2)), target)

@@ -7,16 +7,16 @@ from torch import Tensor
 from guided_face_edit.editor_core.diffusion.noise import Normal, PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion, Prediction
 from guided_face_edit.editor_core.diffusion.sampling import (
-    Guided,
+    GuidedPrediction,
     ddim_step,
     ddpm_step,
     sample_ddim,
     sample_ddpm,
-    unheard,
 )
-from guided_face_edit.editor_core.guidance.gradient import Guide
-from guided_face_edit.editor_core.guidance.terms import PercentWindow, PixelTerm
-from guided_face_edit.editor_core.reference.pipeline import sample_ddpm_drawing_twice
+from guided_face_edit.editor_core.guidance.gradient import GradientGuider
+from guided_face_edit.editor_core.guidance.windows import PercentWindow
+from guided_face_edit.editor_core.reference.pipeline import sample_drawing_twice
+from guided_face_edit.tests.support.terms import bound_pixel
 
 SPACED = GaussianDiffusion.linear(1000).respaced("20")
 START = 15
@@ -37,13 +37,13 @@ class Oracle:
 
 @dataclass
 class Diary:
-    """A guide, noise and blend that write down when they are called."""
+    """A guider, noise and blend that write down when they are called."""
 
     entries: list = field(default_factory=list)
 
     def __call__(self, x_t, t):
         self.entries.append(("guide", t))
-        return Guided(self._prediction(x_t, t), torch.zeros_like(x_t))
+        return GuidedPrediction(self._prediction(x_t, t), torch.zeros_like(x_t))
 
     def predict(self, x_t, t):
         self.entries.append(("predict", t))
@@ -73,19 +73,19 @@ def _truth(value=0.3):
 @pytest.mark.parametrize("sample", SAMPLERS)
 def test_an_oracle_is_followed_to_the_truth(sample):
     x_t, noise = _noised(_truth())
-    guide = Guide(Oracle(_truth()), SPACED, [])
-    torch.testing.assert_close(sample(guide, SPACED, x_t, START, noise=noise), _truth())
+    guider = GradientGuider(Oracle(_truth()), SPACED, [])
+    torch.testing.assert_close(sample(guider, SPACED, x_t, START, noise=noise), _truth())
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)
 def test_guidance_moves_towards_what_its_term_asks(sample):
     asked = _truth(0.8)
     x_t, _ = _noised(_truth())
-    term = PixelTerm(asked, scale=20.0)
+    term = bound_pixel(asked, scale=20.0)
     seen = []
     for terms in ([], [term]):
-        guide = Guide(Oracle(_truth()), SPACED, terms)
-        sample(guide, SPACED, x_t, START, noise=PerImageNoise([1, 2]), on_step=seen.append)
+        guider = GradientGuider(Oracle(_truth()), SPACED, terms)
+        sample(guider, SPACED, x_t, START, noise=PerImageNoise([1, 2]), on_step=seen.append)
     free, guided = seen[START - 3].sample, seen[-4].sample
     assert ((guided - asked).square().mean() < (free - asked).square().mean()).all()
 
@@ -94,7 +94,7 @@ def test_ddim_is_deterministic_and_at_eta_1_as_noisy_as_ddpm():
     x_t, noise = _noised(_truth())
     t = torch.tensor([START, 1])
     prediction = Oracle(_truth(0.1))(x_t, t)
-    ddpm = ddpm_step(Guided(prediction), t)
+    ddpm = ddpm_step(GuidedPrediction(prediction), t)
     noisy, still = (ddim_step(SPACED, prediction.pred_x0, x_t, t, eta) for eta in (1.0, 0.0))
     torch.testing.assert_close(noisy.mean, ddpm.mean)
     torch.testing.assert_close(noisy.std, ddpm.std)
@@ -119,34 +119,32 @@ def test_ddim_guides_every_step_and_draws_once_a_step():
 
 def test_the_reference_draws_a_steps_noise_before_it_guides_and_more_after_it_blends():
     diary = Diary()
-    sample_ddpm_drawing_twice(
-        diary, SPACED, _truth(), 1, noise=diary, blend=diary.blend, on_step=unheard
-    )
+    sample_drawing_twice(diary, _truth(), 1, diary, diary.blend, None)
     first = ["draw", ("guide", 1), ("blend", 1), "draw"]
     assert diary.entries == [*first, "draw", ("predict", 0), ("blend", 0), "draw"]
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)
-def test_a_listener_hears_every_step_and_may_end_the_run(sample):
-    heard = []
+def test_a_callback_gets_every_step_and_may_end_the_run(sample):
+    seen = []
 
-    def listen(step):
-        heard.append((step.index, step.total, step.t, set(step.values)))
+    def callback(step):
+        seen.append((step.index, step.total, step.t, set(step.losses)))
         if step.index == 2:
             raise KeyboardInterrupt
 
     x_t, noise = _noised(_truth())
-    guide = Guide(Oracle(_truth()), SPACED, [PixelTerm(_truth())])
+    guider = GradientGuider(Oracle(_truth()), SPACED, [bound_pixel(_truth())])
     with pytest.raises(KeyboardInterrupt):
-        sample(guide, SPACED, x_t, START, noise=noise, on_step=listen)
-    assert heard == [(index, START + 1, START - index, {"pixel"}) for index in range(3)]
+        sample(guider, SPACED, x_t, START, noise=noise, on_step=callback)
+    assert seen == [(index, START + 1, START - index, {"pixel"}) for index in range(3)]
 
 
 def test_terms_are_asked_in_their_window_alone():
-    term = PixelTerm(_truth(), window=PercentWindow(0.5, 0.9))
-    guide = Guide(Oracle(_truth()), SPACED, [term])
+    term = bound_pixel(_truth(), window=PercentWindow(0.5, 0.9))
+    guider = GradientGuider(Oracle(_truth()), SPACED, [term])
     x_t, _ = _noised(_truth())
-    asked = [t for t in range(20) if guide(x_t, t).values]
+    asked = [t for t in range(20) if guider(x_t, t).losses]
     assert asked == [t for t in range(20) if 0.5 <= SPACED.percent(t) < 0.9]
     assert len(asked) == 8
 
@@ -154,7 +152,9 @@ def test_terms_are_asked_in_their_window_alone():
 def test_terms_of_one_name_pull_together():
     x_t, _ = _noised(_truth())
     once, twice = (
-        Guide(Oracle(_truth()), SPACED, [PixelTerm(_truth(), scale=scale)] * count)(x_t, 5).gradient
+        GradientGuider(Oracle(_truth()), SPACED, [bound_pixel(_truth(), scale=scale)] * count)(
+            x_t, 5
+        ).gradient
         for scale, count in ((2.0, 1), (1.0, 2))
     )
     torch.testing.assert_close(once, twice)

@@ -1,7 +1,7 @@
 """Cheaper guidance: what each kind runs, and that it gives what it promises."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,13 +14,16 @@ from guided_face_edit.editor_core.diffusion.process import (
     UNetDenoiser,
 )
 from guided_face_edit.editor_core.diffusion.sampling import sample_ddim
-from guided_face_edit.editor_core.editing import edit
+from guided_face_edit.editor_core.editing import denoise
+from guided_face_edit.editor_core.guidance.batch import EditBatch
 from guided_face_edit.editor_core.guidance.estimate import Estimate
-from guided_face_edit.editor_core.guidance.gradient import EveryNth, Guide
-from guided_face_edit.editor_core.guidance.terms import LpipsTerm, PercentWindow, PixelTerm
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig, recomputed
+from guided_face_edit.editor_core.guidance.gradient import GradientGuider, IntervalGuider
+from guided_face_edit.editor_core.guidance.terms import BoundTerm, LpipsTerm
+from guided_face_edit.editor_core.guidance.windows import PercentWindow
+from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.editor_core.settings import EditSettings
+from guided_face_edit.tests.support.terms import bound_pixel
 from guided_face_edit.tests.support.tiny import seeded, tiny_lpips
 
 SPACED = GaussianDiffusion.linear(1000).respaced("20")
@@ -67,9 +70,10 @@ def picture(count=2, size=8):
 @pytest.mark.parametrize("t", [0, 7, 19])
 def test_the_estimate_is_the_gradient_where_the_data_have_unit_variance(t):
     denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
-    x_t, term = picture(), PixelTerm(torch.zeros(2, 3, 8, 8).double(), scale=5.0)
+    x_t, term = picture(), bound_pixel(torch.zeros(2, 3, 8, 8).double(), scale=5.0)
     network, estimate = (
-        Guide(each, SPACED, [term])(x_t, t) for each in (denoiser, Estimate(denoiser, SPACED))
+        GradientGuider(each, SPACED, [term])(x_t, t)
+        for each in (denoiser, Estimate(denoiser, SPACED))
     )
     torch.testing.assert_close(estimate.gradient, network.gradient)
     assert torch.equal(estimate.prediction.pred_x0, network.prediction.pred_x0)
@@ -83,8 +87,10 @@ def test_the_estimate_is_the_gradient_where_the_data_have_unit_variance(t):
 def test_the_estimate_keeps_no_graph_of_the_network():
     network = awake(seeded(lambda: UNet(CONFIG)))
     tally = Tally(network)
-    term = PixelTerm(torch.zeros(2, 3, 8, 8).double())
-    guided = Guide(Estimate(UNetDenoiser(network, SPACED), SPACED), SPACED, [term])(picture(), 5)
+    term = bound_pixel(torch.zeros(2, 3, 8, 8).double())
+    guided = GradientGuider(Estimate(UNetDenoiser(network, SPACED), SPACED), SPACED, [term])(
+        picture(), 5
+    )
     assert guided.gradient is not None and guided.gradient.any()
     assert (tally.forwards, tally.graphs) == (1, 0)
 
@@ -100,7 +106,7 @@ def test_a_recomputed_gradient_is_the_plain_one(make):
     network = awake(seeded(make))
     x, t = picture().requires_grad_(), torch.tensor([10.0, 900.0])
     (plain,) = torch.autograd.grad(network(x, t).square().sum(), x)
-    (again,) = torch.autograd.grad(network(x, t, run=recomputed).square().sum(), x)
+    (again,) = torch.autograd.grad(network(x, t, recompute=True).square().sum(), x)
     assert plain.any()
     torch.testing.assert_close(again, plain, rtol=1e-12, atol=0)
 
@@ -120,44 +126,35 @@ def test_recomputing_keeps_less(make):
             network(x.requires_grad_(), t, **options)
         return sum(sizes)
 
-    assert kept(run=recomputed) < kept() / 3
+    assert kept(recompute=True) < kept() / 3
 
 
 @pytest.mark.parametrize(("every", "guided"), [(1, 16), (2, 8), (3, 5), (16, 1)])
 def test_one_step_in_n_is_guided_and_the_last_is_the_first_to_go_without(every, guided):
     network = awake(seeded(lambda: UNet(CONFIG)))
     tally = Tally(network)
-    guide = Guide(UNetDenoiser(network, SPACED), SPACED, [PixelTerm(picture())])
+    guider = GradientGuider(UNetDenoiser(network, SPACED), SPACED, [bound_pixel(picture())])
     seen = []
     sample_ddim(
-        EveryNth(guide, every), SPACED, picture(), 15, noise=PerImageNoise([1, 2]),
+        IntervalGuider(guider, every), SPACED, picture(), 15, noise=PerImageNoise([1, 2]),
         on_step=seen.append,
     )  # fmt: skip
     assert (tally.forwards, tally.graphs, tally.backwards) == (16, guided, guided)
     turns = [t for t in range(15, -1, -1) if (t + 1) % every == 0]
-    assert [step.t for step in seen if step.values] == turns
-
-
-@dataclass(frozen=True)
-class NetworkTerm(PixelTerm):
-    """Sees the picture through a network."""
-
-    network: nn.Module = nn.Identity()
-
-    def loss(self, image: Tensor) -> Tensor:
-        return super().loss(self.network(image))
+    assert [step.t for step in seen if step.losses] == turns
 
 
 def test_outside_its_window_a_terms_network_does_not_run():
     eye = nn.Identity()
     tally = Tally(eye)
-    term = NetworkTerm(picture(), window=PercentWindow(0.5, 0.9), network=eye)
+    pixel = bound_pixel(picture())
+    term = BoundTerm("network", 1.0, PercentWindow(0.5, 0.9), lambda x: pixel.loss(eye(x)))
     network = awake(seeded(lambda: UNet(CONFIG)))
-    guide = Guide(UNetDenoiser(network, SPACED), SPACED, [term])
+    guider = GradientGuider(UNetDenoiser(network, SPACED), SPACED, [term])
     inside = [t for t in range(20) if 0.5 <= SPACED.percent(t) < 0.9]
     for t in range(20):
         before = tally.forwards
-        guide(picture(), t)
+        guider(picture(), t)
         assert tally.forwards - before == (t in inside)
 
 
@@ -165,16 +162,19 @@ def test_lpips_looks_at_its_target_once():
     lpips = copy.deepcopy(tiny_lpips())
     tally = Tally(lpips.network.scaling_layer)
     target = picture(size=32)
-    term = LpipsTerm(lpips, target, torch.zeros(2, 1, 32, 32).double())
+    batch = EditBatch(target, torch.zeros(2, 1, 32, 32).double(), None, [])
+    loss = LpipsTerm(lpips=lpips).bind(batch)
     for _ in range(3):
-        assert (term.loss(picture(size=32) + 1) > 0).all()
+        assert (loss(picture(size=32) + 1) > 0).all()
     assert tally.forwards == 1 + 3
 
 
 def test_an_unguided_step_is_one_forward_without_a_graph():
     network = awake(seeded(lambda: UNet(CONFIG)))
     tally = Tally(network)
-    guided = Guide(UNetDenoiser(network, SPACED), SPACED, [])(picture().requires_grad_(), 5)
+    guided = GradientGuider(UNetDenoiser(network, SPACED), SPACED, [])(
+        picture().requires_grad_(), 5
+    )
     assert guided.gradient is None and not guided.prediction.mean.requires_grad
     assert (tally.forwards, tally.graphs) == (1, 0)
 
@@ -184,8 +184,9 @@ def _edited(**changes):
     model = DiffusionModel(network, GaussianDiffusion.linear(1000), 8)
     settings = replace(EditSettings(), respacing="6", skip=1, clip_denoised=True, **changes)
     target, mask = picture().clamp(-1, 1), torch.ones(2, 1, 8, 8).double()
-    term = PixelTerm(torch.zeros_like(target), scale=50.0)
-    return edit(model, target, mask, [term], settings, PerImageNoise([1, 2]))
+    batch = EditBatch(target, mask, None, [])
+    black = bound_pixel(torch.zeros_like(target), scale=50.0)
+    return denoise(model, batch, [black], settings, PerImageNoise([1, 2]))
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])

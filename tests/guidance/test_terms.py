@@ -1,3 +1,5 @@
+"""Every guidance term keeps the same promises; `tests/support/terms.py` has one row for each."""
+
 from dataclasses import replace
 
 import pytest
@@ -6,184 +8,197 @@ import torch
 from guided_face_edit.editor_core.face.eyes import EyeBoxes
 from guided_face_edit.editor_core.face.parsing import FacePart
 from guided_face_edit.editor_core.guidance.terms import (
+    TERMS,
     GazeTerm,
     IdentityTerm,
-    LpipsTerm,
     ParsingTerm,
-    PercentWindow,
     PixelTerm,
+    bind_terms,
 )
 from guided_face_edit.editor_core.guidance.views import RandomViews
+from guided_face_edit.editor_core.guidance.windows import PercentWindow, StepWindow
+from guided_face_edit.editor_core.settings import EditSettings
+from guided_face_edit.tests.support.terms import ROWS, batch_of, eyes, face_mask, pictures
 from guided_face_edit.tests.support.tiny import (
     tiny_encoder,
     tiny_estimator,
     tiny_face_estimator,
-    tiny_lpips,
     tiny_parser,
 )
 
-SIZE = 32
 BATCH = 2
+EVERY = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
-def _pictures(seed):
-    generator = torch.Generator().manual_seed(seed)
-    shape = (BATCH, 3, SIZE, SIZE)
-    return torch.rand(shape, generator=generator, dtype=torch.float64) * 1.8 - 0.9
+def _loss(row, target, rows=slice(0, BATCH), **changes):
+    """The bound loss of some of the targets, its random views as if they were alone."""
+    batch = batch_of(target[rows], first=rows.start, **changes)
+    (bound,) = bind_terms([row.make(rows)], batch)
+    return bound.loss
 
 
-def _mask():
-    mask = torch.zeros(BATCH, 1, SIZE, SIZE, dtype=torch.float64)
-    mask[:, :, 8:24, 10:22] = 1
-    return mask
+def test_every_term_is_a_row_and_has_settings():
+    names = [term.name for term in TERMS]
+    assert sorted(names) == sorted({row.name for row in ROWS})
+    for name in names:
+        assert getattr(EditSettings(), name).scale >= 0
 
 
-def _boxes(rows):
-    left = torch.tensor([[4, 8, 14, 14], [5, 9, 15, 15]])[rows]
-    return EyeBoxes(left, left + torch.tensor([14, 0, 14, 0]))
-
-
-def _views(rows, copies=3):
-    return RandomViews([torch.Generator().manual_seed(k) for k in range(BATCH)[rows]], copies)
-
-
-def _identity(target, rows=slice(None)):
-    encoder = tiny_encoder()
-    return IdentityTerm(encoder, encoder.embed(target[rows]), _mask()[rows], _views(rows))
-
-
-def _parsing(target, rows=slice(None)):
-    parser = tiny_parser()
-    return ParsingTerm(parser, parser.logits(target[rows], 24))
-
-
-def _gaze(target, rows=slice(None)):
-    return GazeTerm.bind(tiny_estimator(), target[rows], _boxes(rows))
-
-
-def _face_gaze(target, rows=slice(None)):
-    return GazeTerm.bind(tiny_face_estimator(), target[rows], _boxes(rows))
-
-
-def _lpips(target, rows=slice(None)):
-    return LpipsTerm(tiny_lpips(), target[rows], _mask()[rows])
-
-
-def _pixel(target, rows=slice(None)):
-    return PixelTerm(target[rows])
-
-
-TERMS = pytest.mark.parametrize("make", [_identity, _parsing, _gaze, _face_gaze, _lpips, _pixel])
-
-
-@TERMS
-def test_loss_is_one_positive_number_a_picture(make):
-    loss = make(_pictures(1)).loss(_pictures(2))
+@EVERY
+def test_loss_is_one_positive_number_a_picture(row):
+    loss = _loss(row, pictures(BATCH, 1))(pictures(BATCH, 2))
     assert loss.shape == (BATCH,) and loss.dtype == torch.float64
     assert (loss > 0).all()
 
 
-@TERMS
-def test_gradient_in_double_precision(make):
-    target, image = _pictures(1), _pictures(2)[:1].requires_grad_()
+@EVERY
+def test_gradient_in_double_precision(row):
+    target, image = pictures(BATCH, 1), pictures(BATCH, 2)[:1].requires_grad_()
 
     def loss(image):
-        return make(target, slice(1)).loss(image)
+        return _loss(row, target, slice(0, 1))(image)
 
     assert torch.autograd.gradcheck(loss, image, fast_mode=True, check_undefined_grad=False)
 
 
-@TERMS
-def test_a_row_of_a_batch_equals_the_row_alone(make):
-    target, image = _pictures(1), _pictures(2).requires_grad_()
-    together = make(target).loss(image)
+@EVERY
+def test_a_row_of_a_batch_equals_the_row_alone(row):
+    target, image = pictures(BATCH, 1), pictures(BATCH, 2).requires_grad_()
+    together = _loss(row, target)(image)
     (gradient,) = torch.autograd.grad(together.sum(), image)
-    alone = make(target, slice(1, 2)).loss(image[1:2])
+    alone = _loss(row, target, slice(1, 2))(image[1:2])
     (gradient_alone,) = torch.autograd.grad(alone.sum(), image)
     torch.testing.assert_close(together[1:2], alone)
     torch.testing.assert_close(gradient[1], gradient_alone[1])
     assert gradient_alone[0].abs().max() == 0
 
 
-@TERMS
-def test_another_batch_is_refused(make):
+@EVERY
+def test_another_batch_is_refused(row):
     with pytest.raises(ValueError, match="term holds 2 pictures, the batch has 1: bind it"):
-        make(_pictures(1)).loss(_pictures(2)[:1])
+        _loss(row, pictures(BATCH, 1))(pictures(BATCH, 2)[:1])
 
 
-def _plain_identity(target):
-    views = _views(slice(None), copies=1)
-    return replace(_identity(target), mask=torch.ones_like(_mask()), views=views)
+@EVERY
+def test_zero_with_zero_gradient_where_the_wish_is_granted(row):
+    mask = torch.ones_like(face_mask(BATCH)) if row.whole else face_mask(BATCH)
+    batch = batch_of(pictures(BATCH, 1), mask=mask)
+    term = (row.plain or row.make)(slice(0, BATCH))
+    _assert_nothing_pulls(term.bind(batch), pictures(BATCH, 1).requires_grad_())
 
 
-@pytest.mark.parametrize("make", [_plain_identity, _parsing, _gaze, _face_gaze, _lpips, _pixel])
-def test_zero_with_zero_gradient_where_the_wish_is_granted(make):
-    image = _pictures(1).requires_grad_()
-    _assert_nothing_pulls(make(_pictures(1)), image)
+@EVERY
+def test_a_bound_term_has_a_row_for_each_candidate(row):
+    batch = batch_of(pictures(BATCH, 1), candidates=3)
+    (bound,) = bind_terms([row.make(slice(0, BATCH), scale=2.0)], batch)
+    assert (bound.name, bound.scale) == (row.name, 2.0)
+    assert bound.loss(batch.repeated(batch.target)).shape == (6,)
 
 
-def test_lpips_leaves_the_mask_free():
-    image = torch.where(_mask() > 0, _pictures(2), _pictures(1)).requires_grad_()
-    _assert_nothing_pulls(_lpips(_pictures(1)), image)
+@EVERY
+def test_one_term_serves_any_number_of_pictures(row):
+    for count in (1, 3):
+        batch = batch_of(pictures(count, 2))
+        loss = row.make(slice(0, count)).bind(batch)
+        assert loss(pictures(count, 3)).shape == (count,)
 
 
-def _assert_nothing_pulls(term, image):
-    loss = term.loss(image)
-    (gradient,) = torch.autograd.grad(loss.sum(), image)
-    assert loss.abs().max() < 1e-12
+def _assert_nothing_pulls(loss, image):
+    value = loss(image)
+    (gradient,) = torch.autograd.grad(value.sum(), image)
+    assert value.abs().max() < 1e-12
     assert gradient.abs().max() < 1e-9
 
 
+def test_two_terms_of_a_kind_have_names_of_their_own():
+    terms = [PixelTerm(scale=1.0), PixelTerm(scale=2.0), ParsingTerm(parser=tiny_parser())]
+    bound = bind_terms(terms, batch_of(pictures(BATCH, 1)))
+    assert [each.name for each in bound] == ["pixel", "pixel 2", "parsing"]
+
+
+def test_a_parser_is_asked_once_a_batch():
+    batch = batch_of(pictures(BATCH, 1))
+    assert batch.parsing_by(tiny_parser()) is batch.parsing_by(tiny_parser())
+
+
+def test_lpips_leaves_the_mask_free():
+    (row,) = (row for row in ROWS if row.name == "lpips")
+    mask = face_mask(BATCH)
+    image = torch.where(mask > 0, pictures(BATCH, 2), pictures(BATCH, 1)).requires_grad_()
+    _assert_nothing_pulls(_loss(row, pictures(BATCH, 1)), image)
+
+
+def _identity(views, target=None):
+    batch = batch_of(pictures(BATCH, 1) if target is None else target)
+    return IdentityTerm(identity=tiny_encoder(), views=views).bind(batch)
+
+
 def test_identity_sees_the_mask_alone():
-    image = _pictures(2)
-    elsewhere = torch.where(_mask() > 0, image, _pictures(3))
-    term = _identity(_pictures(1))
-    again = _identity(_pictures(1))
-    torch.testing.assert_close(term.loss(image), again.loss(elsewhere))
+    image = pictures(BATCH, 2)
+    elsewhere = torch.where(face_mask(BATCH) > 0, image, pictures(BATCH, 3))
+    views = RandomViews(3)
+    torch.testing.assert_close(_identity(views)(image), _identity(views)(elsewhere))
 
 
 def test_identity_is_the_mean_over_its_views():
-    target, image = _pictures(1), _pictures(2)
-    term = _identity(target)
+    image, views = pictures(BATCH, 2), RandomViews(3)
 
     def single(copy):
-        views = _views(slice(None))
-        return replace(term, views=lambda x: views(x)[:, copy : copy + 1]).loss(image)
+        one = _identity(lambda x, generators: views(x, generators)[:, copy : copy + 1])
+        return one(image)
 
     expected = torch.stack([single(copy) for copy in range(3)]).mean(0)
-    torch.testing.assert_close(term.loss(image), expected)
+    torch.testing.assert_close(_identity(views)(image), expected)
+
+
+def test_identity_needs_an_embedding_of_its_own_length():
+    term, image = IdentityTerm(identity=tiny_encoder()), pictures(BATCH, 2)
+    with pytest.raises(ValueError, match="needs an embedding, got none: embed the source"):
+        term.bind(batch_of(image, embedding=None))
+    other = batch_of(image, embedding=torch.eye(BATCH, 9, dtype=torch.float64))
+    with pytest.raises(ValueError, match="one embedding has 24 numbers, the other 9"):
+        term.bind(other)(image)
 
 
 def test_parsing_sums_over_its_parts():
-    term = _parsing(_pictures(1))
-    image = _pictures(2)
-    single = [replace(term, parts=(part,)).loss(image) for part in term.parts]
-    torch.testing.assert_close(term.loss(image), torch.stack(single).sum(0))
-    both = replace(term, parts=(FacePart.HAIR, FacePart.HAT)).loss(image)
-    assert not torch.allclose(both, term.loss(image))
+    batch, image = batch_of(pictures(BATCH, 1)), pictures(BATCH, 2)
+    term = ParsingTerm(parser=tiny_parser())
+    single = [replace(term, parts=(part,)).bind(batch)(image) for part in term.parts]
+    torch.testing.assert_close(term.bind(batch)(image), torch.stack(single).sum(0))
+    both = replace(term, parts=(FacePart.HAIR, FacePart.HAT)).bind(batch)(image)
+    assert not torch.allclose(both, term.bind(batch)(image))
 
 
-def test_gaze_adds_up_both_eyes():
-    term = _gaze(_pictures(1))
-    shifted = replace(term, target=term.target + torch.tensor([[0.25, 0.25], [-0.5, 0.0]]))
-    torch.testing.assert_close(
-        shifted.loss(_pictures(1)), torch.full((BATCH,), 0.5, dtype=torch.float64)
+@pytest.mark.parametrize("estimator", [tiny_estimator(), tiny_face_estimator()])
+def test_gaze_adds_up_all_that_is_read(estimator):
+    """Both eyes, or the face once: the mean over pitch and yaw of each, worked out by hand."""
+    target, image, boxes = pictures(BATCH, 1), pictures(BATCH, 2), eyes(slice(0, BATCH))
+    there, here = (estimator.estimate(each, boxes) for each in (target, image))
+    by_hand = sum(
+        (here[:, k, 0] - there[:, k, 0]).abs() / 2 + (here[:, k, 1] - there[:, k, 1]).abs() / 2
+        for k in range(here.shape[1])
     )
+    loss = GazeTerm(gaze=estimator, eyes=boxes).bind(batch_of(target))
+    assert here.shape[1] == (2 if estimator is tiny_estimator() else 1)
+    torch.testing.assert_close(loss(image), by_hand)
 
 
-def test_the_gaze_of_a_face_counts_once():
-    term = _face_gaze(_pictures(1))
-    shifted = replace(term, target=term.target + torch.tensor([0.5, -0.25]))
-    torch.testing.assert_close(
-        shifted.loss(_pictures(1)), torch.full((BATCH,), 0.375, dtype=torch.float64)
-    )
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (eyes(slice(0, 3)), "eyes are of 3 pictures, there are 2"),
+        (replace(eyes(slice(0, 2)), size=(64, 64)), "in 2 pictures of 64x64, these are 2 of 32x32"),
+    ],
+)
+def test_eyes_of_other_pictures_are_refused(boxes: EyeBoxes, message):
+    with pytest.raises(ValueError, match=message):
+        GazeTerm(gaze=tiny_estimator(), eyes=boxes).bind(batch_of(pictures(BATCH, 1)))
 
 
 def test_pixel_is_the_mean_square():
-    target = _pictures(1)
-    torch.testing.assert_close(
-        _pixel(target).loss(target + 0.1), torch.full((BATCH,), 0.01, dtype=torch.float64)
-    )
+    target = pictures(BATCH, 1)
+    loss = PixelTerm().bind(batch_of(target))
+    torch.testing.assert_close(loss(target + 0.1), torch.full((BATCH,), 0.01, dtype=torch.float64))
 
 
 class _Diffusion:
@@ -197,6 +212,7 @@ class _Diffusion:
         (PercentWindow(), list(range(10))),
         (PercentWindow(0.5, 0.8), [4, 3, 2]),
         (PercentWindow(0.9, 1.0), [0]),
+        (StepWindow(3, 6), [4, 5]),
     ],
 )
 def test_window_ends_before_its_end(window, active):

@@ -7,12 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.models.unet import (
-    UNet,
-    UNetConfig,
-    config_from_state_dict,
-    embed_time,
-)
+from guided_face_edit.editor_core.models.blocks import embed_time
+from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 
 PLAIN = UNetConfig(32, (1, 2), 1, (2,), head_channels=16)
 FORMS = {
@@ -56,7 +52,7 @@ def _hints(config):
 def test_config_is_read_from_the_tensors(form):
     with torch.device("meta"):
         tensors = UNet(form).state_dict()
-    assert config_from_state_dict(tensors, _hints(form)) == form
+    assert UNetConfig.from_state_dict(tensors, _hints(form)) == form
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
@@ -158,12 +154,12 @@ def test_heads_must_divide_the_width():
         UNet(replace(PLAIN, head_channels=48))
 
 
-def test_unknown_attention_is_assumed_aloud():
+def test_unknown_attention_is_assumed_with_a_warning():
     tensors = UNet(PLAIN).state_dict()
-    with pytest.warns(UserWarning, match="assuming num_heads 4 in legacy order"):
-        assert config_from_state_dict(tensors).num_heads == 4
-    with pytest.warns(UserWarning, match="assuming head_channels 8 in legacy order"):
-        assert config_from_state_dict(tensors, {"head_channels": 8}).head_channels == 8
+    with pytest.warns(UserWarning, match="assuming num_heads 4, attention_order legacy"):
+        assert UNetConfig.from_state_dict(tensors).num_heads == 4
+    with pytest.warns(UserWarning, match="assuming head_channels 8, attention_order legacy"):
+        assert UNetConfig.from_state_dict(tensors, {"head_channels": 8}).head_channels == 8
 
 
 def test_the_published_network_is_known(root):
@@ -177,4 +173,4 @@ def test_the_published_network_is_known(root):
     assert {name: list(t.shape) for name, t in tensors.items()} == json.loads(text)["Model.pt"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert config_from_state_dict(tensors) == config
+        assert UNetConfig.from_state_dict(tensors) == config

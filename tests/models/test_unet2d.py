@@ -14,10 +14,10 @@ from guided_face_edit.editor_core.checkpoints.saving import save_model
 from guided_face_edit.editor_core.editing import edit_face
 from guided_face_edit.editor_core.loading.diffusion import plan
 from guided_face_edit.editor_core.loading.known_files import MissingModel
-from guided_face_edit.editor_core.loading.models import find_models, load_diffusion
-from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig, config_from_state_dict
+from guided_face_edit.editor_core.loading.models import FaceModels, find_models, load_diffusion
+from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.editor_core.presets import preset
-from guided_face_edit.editor_core.settings import FaceModels, TermSettings
+from guided_face_edit.editor_core.settings import TermSettings
 from guided_face_edit.tests.support.tiny import seeded, tiny_encoder, tiny_parser
 
 PLAIN = UNet2DConfig((32, 64), 1, (1,))
@@ -132,7 +132,7 @@ def test_networks_and_schedules_are_those_of_diffusers(tmp_path, generator):
 def test_config_is_read_from_the_tensors(form):
     with torch.device("meta"):
         tensors = UNet2D(form).state_dict()
-    assert config_from_state_dict(tensors, asdict(form)) == form
+    assert UNet2DConfig.from_state_dict(tensors, asdict(form)) == form
 
 
 def test_the_published_network_is_known():
@@ -140,18 +140,18 @@ def test_the_published_network_is_known():
         tensors = UNet2D(GOOGLE).state_dict()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert config_from_state_dict(tensors) == GOOGLE
+        assert UNet2DConfig.from_state_dict(tensors) == GOOGLE
         built = plan(Checkpoint(Path(__file__), tensors, {"config": {}}))
     assert (built.image_size, built.fixed, len(built.schedule.betas)) == (256, "small", 1000)
 
 
-def test_what_an_unknown_network_is_read_as_is_said_aloud(tmp_path):
+def test_what_is_assumed_of_an_unknown_network_is_said_in_a_warning(tmp_path):
     save_model(tmp_path / "m.safetensors", UNet2D(PLAIN), "diffusion", {})
     with pytest.warns(UserWarning) as warned:
         model = load_diffusion(tmp_path / "m.safetensors")
     said = " ".join(str(warning.message) for warning in warned)
     assert "assuming attention_head_dim None, norm_num_groups 32, norm_eps 1e-06" in said
-    assert "does not tell sample_size and beta_schedule: assuming 256 and linear" in said
+    assert "does not tell all of the model: assuming sample_size 256, beta_schedule linear" in said
     assert (model.network.config, model.image_size, model.fixed) == (PLAIN, 256, "small")
 
 

@@ -7,20 +7,18 @@ import torch
 
 from guided_face_edit.editor_core.diffusion.noise import Normal
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
-from guided_face_edit.editor_core.diffusion.sampling import Guided
+from guided_face_edit.editor_core.diffusion.sampling import GuidedPrediction
 from guided_face_edit.editor_core.face.parsing import FaceParser
-from guided_face_edit.editor_core.guidance.terms import PixelTerm
+from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.reference.inputs import CropStatistics, with_reference_inputs
 from guided_face_edit.editor_core.reference.pipeline import (
-    DrawnWarps,
     ReferenceBackground,
-    SharedNoise,
-    StepWindow,
-    UnscaledGuide,
-    drawn_views,
+    StreamNoise,
+    UnscaledGuider,
     unscaled_index,
 )
-from guided_face_edit.editor_core.settings import FaceModels
+from guided_face_edit.editor_core.reference.views import DrawnWarps, TwoWarpViews
+from guided_face_edit.tests.support.terms import bound_pixel
 from guided_face_edit.tests.support.tiny import (
     tiny_encoder,
     tiny_estimator,
@@ -55,11 +53,11 @@ def test_a_wrong_index_costs_a_second_pass_and_a_right_one_does_not():
     x_t = torch.ones(1, 3, 4, 4)
     for t, guess in enumerate(unscaled_index(UNEVEN).tolist()):
         denoiser = CountingDenoiser(UNEVEN)
-        guided = UnscaledGuide(denoiser, UNEVEN, [PixelTerm(x_t * 0)])(x_t, t)
+        guided = UnscaledGuider(denoiser, UNEVEN, [bound_pixel(x_t * 0)])(x_t, t)
         assert denoiser.asked == ([t] if guess == t else [guess, t])
         index = torch.tensor([t])
         assert torch.equal(guided.prediction.mean, CountingDenoiser(UNEVEN)(x_t, index).mean)
-        assert isinstance(guided, Guided) and guided.gradient is not None
+        assert isinstance(guided, GuidedPrediction) and guided.gradient is not None
 
 
 def test_the_ramp_is_that_of_75_steps():
@@ -79,20 +77,21 @@ def test_the_background_is_noisier_than_the_sample_and_let_go_after_the_ramp():
 
 
 def test_every_draw_comes_from_one_stream():
-    noise, alone = SharedNoise([5, 6]), torch.Generator().manual_seed(5)
+    stream, alone = (torch.Generator().manual_seed(5) for _ in range(2))
     like = torch.empty(2, 3, 8, 8)
-    assert torch.equal(noise.draw(like), torch.randn(like.shape, generator=alone))
-    drawn = drawn_views(noise.generators, 4).warps(3, 112)
-    expected = DrawnWarps(alone)(3, 112)
+    drawn = StreamNoise(stream).draw(like)
+    assert torch.equal(drawn, torch.randn(like.shape, generator=alone))
+    warps, expected = DrawnWarps(stream)(3, 112), DrawnWarps(alone)(3, 112)
     assert all(
         torch.equal(a, b)
-        for a, b in zip(vars(drawn).values(), vars(expected).values(), strict=True)
+        for a, b in zip(vars(warps).values(), vars(expected).values(), strict=True)
     )
 
 
 def test_a_single_copy_is_the_picture():
     x = torch.rand(2, 3, 16, 16)
-    assert torch.equal(drawn_views(SharedNoise([1]).generators, 1)(x), x[:, None])
+    views = TwoWarpViews(DrawnWarps(torch.Generator().manual_seed(1)), 1)
+    assert torch.equal(views(x, []), x[:, None])
 
 
 def test_a_crop_has_its_own_statistics_whatever_its_company():
@@ -117,8 +116,3 @@ def test_other_networks_than_the_references_are_refused(change, message):
     assert with_reference_inputs(models).gaze is None
     with pytest.raises(ValueError, match=message):
         with_reference_inputs(replace(models, **change))
-
-
-def test_a_step_window_excludes_both_ends():
-    window = StepWindow(10, 50)
-    assert [t for t in range(100) if window.active(t, FULL)] == list(range(11, 50))

@@ -11,9 +11,9 @@ import torch
 
 from guided_face_edit.editor_core.__main__ import main
 from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
+from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.presets import preset
-from guided_face_edit.editor_core.settings import FaceModels
 from guided_face_edit.tests.support.tiny import (
     tiny_encoder,
     tiny_estimator,

@@ -12,7 +12,8 @@ from ...editor_core.diffusion.process import Denoiser, GaussianDiffusion, Predic
 from ...editor_core.diffusion.sampling import Guided
 from ...editor_core.guidance.gradient import Guide
 from ...editor_core.guidance.terms import GuidanceTerm
-from ...editor_core.models.unet import Attention, UNet, recomputed
+from ...editor_core.models.blocks import run_block
+from ...editor_core.models.unet import Attention, UNet
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PlainAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,C,H,W) -> (B,C,H,W)"""
-        return recomputed(self._attend, x)
+        return run_block(self._attend, x, recompute=True)
 
     def _attend(self, x: Tensor) -> Tensor:
         own = self.attention

@@ -24,14 +24,14 @@ from ...editor_core.face.parsing import FaceParser
 from ...editor_core.guidance.chain import Guidance, Scene
 from ...editor_core.guidance.terms import GuidanceTerm
 from ...editor_core.images import to_signed
-from ...editor_core.loading.models import channels_last, laid_out
+from ...editor_core.loading.models import FaceModels, channels_last, laid_out
 from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ...editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ...editor_core.models.lpips import Lpips
 from ...editor_core.models.unet import UNet, UNetConfig
 from ...editor_core.presets import preset
-from ...editor_core.settings import EditSettings, FaceModels
+from ...editor_core.settings import EditSettings
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -15,7 +15,8 @@ from ...editor_core.face.gaze import GazeEstimator, estimate_gaze
 from ...editor_core.face.identity import IdentityEncoder, identity_distance
 from ...editor_core.face.parsing import FACE_PARTS, FaceParser, FaceParsing, parse_face
 from ...editor_core.images import to_signed
-from ...editor_core.settings import EditSettings, FaceModels
+from ...editor_core.loading.models import FaceModels
+from ...editor_core.settings import EditSettings
 
 BATCH = 16  # pairs edited at once
 CLOSE = 25.0  # dB: targets this close to their true swap leave too little to gain

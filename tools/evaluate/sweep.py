@@ -12,8 +12,9 @@ import torch
 from ...editor_core.autograd import gradients
 from ...editor_core.demo.pairs import DrawnPairs
 from ...editor_core.diffusion.sampling import Listener
+from ...editor_core.loading.models import FaceModels
 from ...editor_core.presets import preset
-from ...editor_core.settings import EditSettings, FaceModels
+from ...editor_core.settings import EditSettings
 from .figures import GAIN, Figure, quality
 from .measurements import Examiners, measure
 

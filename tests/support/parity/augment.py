@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from guided_face_edit.editor_core.reference.pipeline import (
+from guided_face_edit.editor_core.reference.views import (
     DrawnWarps,
     TwoWarpViews,
     Warps,

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
-from guided_face_edit.editor_core.diffusion.sampling import Guided
-from guided_face_edit.editor_core.guidance.gradient import Guide
-from guided_face_edit.editor_core.guidance.terms import GuidanceTerm
+from guided_face_edit.editor_core.diffusion.sampling import GuidedPrediction
+from guided_face_edit.editor_core.guidance.gradient import GradientGuider
+from guided_face_edit.editor_core.guidance.terms import BoundTerm
 from guided_face_edit.editor_core.images import resize
 from guided_face_edit.editor_core.reference.pipeline import (
     detector_image,
     eyes_unclamped,
     unscaled_index,
 )
+from guided_face_edit.editor_core.reference.views import TwoWarpViews
 
 from .augment import GivenWarps
 from .measure import assert_each_near, assert_near, by_either_kernel, thinned, tolerances
@@ -34,7 +35,7 @@ def check_eye_boxes(
 ) -> None:
     shown = detector_image(tensors["detector_in/image01"])[0]
     assert torch.equal(shown, tensors["detector_in/uint8"])
-    boxes = eyes_unclamped(None, tensors["landmarks_36_39_42_45"])
+    boxes = eyes_unclamped(tensors["landmarks_36_39_42_45"])
     assert torch.equal(torch.cat([boxes.left, boxes.right], 1), tensors["boxes"])
 
 
@@ -63,14 +64,17 @@ class Case:
     def x_t(self) -> Tensor:
         return self.given["x"].float()
 
-    def terms(self, scene: ReferenceScene) -> dict[str, GuidanceTerm]:
-        """Bound anew, with this case's views still to come."""
-        recorded = [self.given] if "affine_matrix" in self.given else []
-        return scene.terms(GivenWarps(recorded), self.facts["aug_num"])
+    def terms(self, scene: ReferenceScene) -> dict[str, BoundTerm]:
+        """With this case's views still to come."""
+        return scene.terms(self.warps, self.facts["aug_num"])
 
-    def guided(self, scene: ReferenceScene, *terms: GuidanceTerm) -> Guided:
-        guide = Guide(scene.denoiser(self.diffusion), self.diffusion, terms)
-        return guide(self.x_t, self.index)
+    @property
+    def warps(self) -> GivenWarps:
+        return GivenWarps([self.given] if "affine_matrix" in self.given else [])
+
+    def guided(self, scene: ReferenceScene, *terms: BoundTerm) -> GuidedPrediction:
+        guider = GradientGuider(scene.denoiser(self.diffusion), self.diffusion, terms)
+        return guider(self.x_t, self.index)
 
 
 def _case(facts: Notes, config: Notes, tensors: Tensors) -> Case:
@@ -102,7 +106,7 @@ def _check_total(scene: ReferenceScene, case: Case, manifest: Notes) -> None:
     near, *_ = tolerances(manifest, "cond_fn losses")
     terms = case.terms(scene)
     guided = case.guided(scene, *terms.values())
-    losses = logged(terms, guided.values)
+    losses = logged(terms, guided.losses)
     assert_each_near(f"{case.name}/losses", losses, case.given["losses"], near)
     x0, share = guided.prediction.pred_x0, case.facts["fac"]
     assert_near(f"{case.name}/pred_xstart", x0, case.given["pred_xstart"], near)
@@ -114,7 +118,7 @@ def _check_total(scene: ReferenceScene, case: Case, manifest: Notes) -> None:
 
 def _looks(scene: ReferenceScene, case: Case, seen: Tensor) -> dict[str, Tensor]:
     """What the parser and the encoder make of the picture that the terms see."""
-    encoder, views = scene.models.identity, case.terms(scene)["id"].views
+    encoder, views = scene.models.identity, TwoWarpViews(case.warps, case.facts["aug_num"])
     face = encoder.resize(encoder.normalise(seen) * scene.mask, encoder.size)
     logits = scene.models.parser.logits(seen, PARSING_SIZE)
     return {"seg_src_logits_s8": logits, "aug_out_s4": views(face)[0]}
@@ -137,6 +141,6 @@ def _check_antialiased(scene: ReferenceScene, case: Case, manifest: Notes) -> No
         _assert_gradient(case, "grad_antialias_resize", guided, manifest)
 
 
-def _assert_gradient(case: Case, key: str, guided: Guided, manifest: Notes) -> None:
+def _assert_gradient(case: Case, key: str, guided: GuidedPrediction, manifest: Notes) -> None:
     near, *_ = tolerances(manifest, "cond_fn grad")
     assert_near(f"{case.name}/{key}", guided.gradient, case.given[key], near)

@@ -1,20 +1,21 @@
 """e2e_*.safetensors: whole edits, pictures in and picture out."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from guided_face_edit.editor_core.diffusion.sampling import Step
-from guided_face_edit.editor_core.editing import EditResult, edit_face
+from guided_face_edit.editor_core.editing import EditResult
 from guided_face_edit.editor_core.face.parsing import FaceParser, parse_face
-from guided_face_edit.editor_core.images import to_signed
-from guided_face_edit.editor_core.reference.pipeline import TwoWarpViews, palette_mask
-from guided_face_edit.editor_core.settings import EditSettings
+from guided_face_edit.editor_core.images import to_bchw, to_signed
+from guided_face_edit.editor_core.reference.inputs import with_reference_inputs
+from guided_face_edit.editor_core.reference.pipeline import edit_exactly, palette_mask
+from guided_face_edit.editor_core.reference.views import TwoWarpViews
 
 from .augment import given_warps
 from .fill import hash_tensor
@@ -36,8 +37,6 @@ LOGGED = {  # the reference's names; whether it logs them times their scale
 class HashedNoise:
     """Draw i of a run is stream i of the fill rule."""
 
-    generators: Sequence[Generator] = ()
-
     def __init__(self, seed: int, half: float) -> None:
         self.seed, self.half, self.streams = seed, half, count()
 
@@ -50,20 +49,23 @@ def check_picture(
 ) -> None:
     models = face_models(folder, note, tensors)
     forwards = ForwardCount(models.diffusion.network)
-    settings = _settings(note, tensors)
+    half = float(re.search(r"half=([\d.]+)", note["noise_rule"])[1])
     steps: list[Step] = []
-    result = edit_face(
+    result = edit_exactly(
         models,
-        pixels(tensors["source_u8"]),
-        pixels(tensors["target_u8"]),
-        settings,
+        to_bchw(pixels(tensors["source_u8"])),
+        to_bchw(pixels(tensors["target_u8"])),
+        settings_of(note),
         landmarks=tensors["landmarks"][None],
         on_step=steps.append,
+        noise=HashedNoise(note["noise_seed"], half),
+        views=TwoWarpViews(given_warps(tensors, "aug/"), note["aug"]),
+        masking_threshold=note["thr"],
     )
     assert len(steps) == note["steps"]
     assert forwards.count == passes(note, torch.tensor([step.t for step in steps]))
     _check_png(manifest, result, tensors["final_png"])
-    parser = settings.behaviour.models(models).parser
+    parser = with_reference_inputs(models).parser
     _check_palette(manifest, parser, steps, tensors)
     _check_labels(manifest, note, parser, result, tensors)
     _check_steps(manifest, note, steps, tensors)
@@ -72,16 +74,6 @@ def check_picture(
 
 def pixels(picture: Tensor) -> Tensor:  # (3,H,W) bytes -> (1,H,W,3) in [0,1]
     return picture.movedim(0, -1)[None].float() / 255
-
-
-def _settings(note: Notes, tensors: Tensors) -> EditSettings:
-    half = float(re.search(r"half=([\d.]+)", note["noise_rule"])[1])
-    warps = given_warps(tensors, "aug/")
-    return settings_of(
-        note,
-        noise=lambda seeds: HashedNoise(note["noise_seed"], half),
-        views=lambda generators, copies: TwoWarpViews(warps, copies),
-    )
 
 
 def _check_png(manifest: Notes, result: EditResult, golden: Tensor) -> None:

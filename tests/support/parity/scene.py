@@ -19,17 +19,21 @@ from guided_face_edit.editor_core.diffusion.process import (
 )
 from guided_face_edit.editor_core.face.gaze import EyeGazeEstimator
 from guided_face_edit.editor_core.face.identity import IdentityEncoder, embed_identity
-from guided_face_edit.editor_core.face.parsing import FaceParser
+from guided_face_edit.editor_core.face.parsing import FaceParser, FaceParsing
+from guided_face_edit.editor_core.guidance.batch import EditBatch
 from guided_face_edit.editor_core.guidance.terms import (
+    BoundTerm,
     GazeTerm,
-    GuidanceTerm,
     IdentityTerm,
     ParsingTerm,
     PixelTerm,
+    bind_terms,
 )
+from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.presets import preset
-from guided_face_edit.editor_core.reference.pipeline import TwoWarpViews, eyes_unclamped
-from guided_face_edit.editor_core.settings import FaceModels
+from guided_face_edit.editor_core.reference.inputs import with_reference_inputs
+from guided_face_edit.editor_core.reference.pipeline import eyes_unclamped
+from guided_face_edit.editor_core.reference.views import TwoWarpViews
 
 from .augment import GivenWarps
 from .networks import bisenet_from_note, eyenet_from_note, iresnet_from_note, unet_from_note
@@ -129,20 +133,25 @@ class ReferenceScene:
     def denoiser(self, diffusion: GaussianDiffusion) -> UNetDenoiser:
         return self.models.diffusion.denoiser(diffusion, self.embedding)
 
-    def terms(self, warps: GivenWarps, copies: int) -> dict[str, GuidanceTerm]:
+    @property
+    def batch(self) -> EditBatch:
+        """The pair as terms are bound to it; parsings are compared at the reference's size."""
+        parsing = FaceParsing(self.models.parser.logits(self.target, PARSING_SIZE))
+        parsings = {self.models.parser: parsing}
+        return EditBatch(self.target, self.mask, self.embedding, [], parsings=parsings)
+
+    def terms(self, warps: GivenWarps, copies: int) -> dict[str, BoundTerm]:
         """The terms of the exact preset, and the metric, by the reference's names."""
         models, scales = self.models, {k: vars(getattr(EXACT, k)) for k in SCALED}
-        views = TwoWarpViews(warps, copies)
-        boxes = eyes_unclamped(None, self.landmarks)
-        identity = (models.identity, self.embedding, self.mask, views)
-        logits = models.parser.logits(self.target, PARSING_SIZE)
-        return {
-            "id": IdentityTerm(*identity, **scales["identity"]),
-            "seg": ParsingTerm(models.parser, logits, **scales["parsing"]),
-            "gaze": GazeTerm.bind(models.gaze, self.target, boxes, **scales["gaze"]),
-            "l2": PixelTerm(self.target, **scales["pixel"]),
-            "bg": Metric(self.target, self.mask),
-        }
+        views, eyes = TwoWarpViews(warps, copies), eyes_unclamped(self.landmarks)
+        terms = (
+            IdentityTerm(identity=models.identity, views=views, **scales["identity"]),
+            ParsingTerm(parser=models.parser, **scales["parsing"]),
+            GazeTerm(gaze=models.gaze, eyes=eyes, **scales["gaze"]),
+            PixelTerm(**scales["pixel"]),
+        )
+        bound = dict(zip(LOSSES, bind_terms(terms, self.batch), strict=False))
+        return {**bound, "bg": Metric(self.target, self.mask)}
 
 
 SCALED = ("identity", "parsing", "gaze", "pixel")
@@ -152,12 +161,12 @@ LOGGED_SCALED = ("id", "gaze")  # the reference logs these two times their scale
 
 def reference_scene(folder: Path, note: Notes, tensors: Tensors, inputs: Tensors) -> ReferenceScene:
     """A case of `note`, whose pictures are among `inputs`."""
-    models = EXACT.behaviour.models(face_models(folder, note, tensors))
+    models = with_reference_inputs(face_models(folder, note, tensors))
     source, target = signed(inputs["source01"]), signed(inputs["target01"])
     return ReferenceScene(models, source, target, inputs["mask"].float(), inputs["landmarks"][None])
 
 
-def logged(terms: dict[str, GuidanceTerm], values: dict[str, Tensor]) -> Tensor:
+def logged(terms: dict[str, BoundTerm], values: dict[str, Tensor]) -> Tensor:
     """A step's losses (5,) as the reference logs them: 0 where a term is not active."""
     row = [values.get(terms[key].name, torch.zeros(1)) for key in LOSSES]
     scales = [terms[key].scale if key in LOGGED_SCALED else 1.0 for key in LOSSES]

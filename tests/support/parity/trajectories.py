@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from guided_face_edit.editor_core.diffusion.process import Denoiser, GaussianDiffusion, Prediction
-from guided_face_edit.editor_core.diffusion.sampling import Guided, Step
-from guided_face_edit.editor_core.editing import edit
-from guided_face_edit.editor_core.guidance.terms import GuidanceTerm
+from guided_face_edit.editor_core.diffusion.sampling import GuidedPrediction, Step
+from guided_face_edit.editor_core.guidance.terms import BoundTerm
 from guided_face_edit.editor_core.reference.pipeline import (
     ReferenceBackground,
-    UnscaledGuide,
-    exact,
+    UnscaledGuider,
+    denoise_exactly,
     unscaled_index,
 )
 from guided_face_edit.editor_core.settings import EditSettings
@@ -52,25 +51,25 @@ class GivenNoise:
 
 @dataclass
 class LossLog:
-    """Makes guides that guide at every step, as the reference does, and logs their losses."""
+    """Makes guiders that guide at every step, as the reference does, and logs their losses."""
 
-    terms: dict[str, GuidanceTerm]
+    terms: dict[str, BoundTerm]
     rows: list[Tensor] = field(default_factory=list)
 
     def __call__(
-        self, denoiser: Denoiser, diffusion: GaussianDiffusion, terms: Sequence[GuidanceTerm]
-    ) -> "LoggingGuide":
-        return LoggingGuide(UnscaledGuide(denoiser, diffusion, terms), self)
+        self, denoiser: Denoiser, diffusion: GaussianDiffusion, terms: Sequence[BoundTerm]
+    ) -> "LoggingGuider":
+        return LoggingGuider(UnscaledGuider(denoiser, diffusion, terms), self)
 
 
 @dataclass
-class LoggingGuide:
-    guide: UnscaledGuide
+class LoggingGuider:
+    guider: UnscaledGuider
     log: LossLog
 
-    def __call__(self, x_t: Tensor, t: int) -> Guided:
-        guided = self.guide(x_t, t)
-        self.log.rows.append(logged(self.log.terms, guided.values))
+    def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
+        guided = self.guider(x_t, t)
+        self.log.rows.append(logged(self.log.terms, guided.losses))
         return guided
 
     def predict(self, x_t: Tensor, t: int) -> Prediction:
@@ -110,21 +109,21 @@ def _check_run(manifest: Notes, note: Notes, tensors: Tensors, scene: ReferenceS
 
 def _run(note: Notes, tensors: Tensors, scene: ReferenceScene, log: LossLog) -> list[Step]:
     steps: list[Step] = []
-    edit(
+    denoise_exactly(
         scene.models.diffusion,
-        scene.target,
-        scene.mask,
+        scene.batch,
         list(log.terms.values()),
-        settings_of(note, guide=log),
+        settings_of(note),
         GivenNoise(list(tensors["noise"].float())),
-        identity=scene.embedding,
+        masking_threshold=note["thr"],
+        guider=log,
         on_step=steps.append,
     )
     return steps
 
 
-def settings_of(note: Notes, **parts: Any) -> EditSettings:
-    """The exact preset with a note's numbers, and some parts exchanged."""
+def settings_of(note: Notes) -> EditSettings:
+    """The exact preset with a note's numbers."""
     return replace(
         EXACT,
         respacing=note["resp"],
@@ -133,7 +132,6 @@ def settings_of(note: Notes, **parts: Any) -> EditSettings:
         views=note["aug"],
         keep_background=note["enforce"],
         candidates=1,
-        behaviour=replace(exact(note["thr"]), **parts),
     )
 
 

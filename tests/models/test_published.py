@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from guided_face_edit.editor_core.models import facenet, ir_se, parsenet
-from guided_face_edit.editor_core.models.facenet import FaceNet
+from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
 from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
-from guided_face_edit.editor_core.models.ir_se import IRSE
+from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
-from guided_face_edit.editor_core.models.parsenet import ParseNet
+from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
 from guided_face_edit.tests.support.parity.fill import fill, hash_tensor
 
 FILL = [
@@ -50,11 +49,11 @@ def test_an_iresnet_gives_the_numbers_of_the_published_code():
     torch.testing.assert_close(seen, torch.tensor(expected), rtol=0, atol=2e-5)
 
 
-def _same_numbers(theirs, module, network, x, normalised=False):
+def _same_numbers(theirs, config, network, x, normalised=False):
     """Loads their tensors, as a file would bring them, and compares the answers."""
     tensors = fill(theirs.state_dict(), FILL, 3)
     theirs.load_state_dict(tensors)
-    ours = network(module.config_from_state_dict(tensors))
+    ours = network(config.from_state_dict(tensors))
     ours.load_state_dict(tensors, strict=True)
     with torch.no_grad():
         expected, seen = theirs.eval()(x), ours.eval()(x)
@@ -63,11 +62,11 @@ def _same_numbers(theirs, module, network, x, normalised=False):
     torch.testing.assert_close(seen, expected, rtol=1e-5, atol=1e-5)
 
 
-def _same_tensors(theirs, module, network):
+def _same_tensors(theirs, config, network):
     """The names and shapes of the published size, without the values."""
     tensors = theirs.state_dict()
     with torch.device("meta"):
-        ours = network(module.config_from_state_dict(tensors)).state_dict()
+        ours = network(config.from_state_dict(tensors)).state_dict()
     assert {name: t.shape for name, t in ours.items()} == {n: t.shape for n, t in tensors.items()}
 
 
@@ -91,22 +90,22 @@ def _facexlib(name):
 def test_ir_networks_have_facexlibs_tensors(depth, mode):
     with torch.device("meta"):
         theirs = _facexlib("recognition.arcface_arch").Backbone(depth, 0.6, mode)
-    _same_tensors(theirs, ir_se, IRSE)
+    _same_tensors(theirs, IRSEConfig, IRSE)
 
 
 @pytest.mark.slow
 def test_ir_se50_gives_facexlibs_numbers():
     theirs = _facexlib("recognition.arcface_arch").Backbone(50, 0.6, "ir_se")
-    _same_numbers(theirs, ir_se, IRSE, _picture(112), normalised=True)
+    _same_numbers(theirs, IRSEConfig, IRSE, _picture(112), normalised=True)
 
 
 def test_parsenet_is_facexlibs():
     package = _facexlib("parsing.parsenet")
     with torch.device("meta"):
         published = package.ParseNet(512, 512, parsing_ch=19)
-    _same_tensors(published, parsenet, ParseNet)
+    _same_tensors(published, ParseNetConfig, ParseNet)
     small = package.ParseNet(64, 64, 16, base_ch=8, res_depth=2, ch_range=[8, 24])
-    _same_numbers(small, parsenet, ParseNet, _picture(64))
+    _same_numbers(small, ParseNetConfig, ParseNet, _picture(64))
 
 
 @pytest.mark.parametrize("classes", [None, 7])
@@ -115,14 +114,14 @@ def test_facenet_is_facenet_pytorchs(classes):
     with torch.device("meta"):
         theirs = package.InceptionResnetV1(classify=classes is not None, num_classes=classes)
     theirs.device = torch.device("cpu")
-    _same_tensors(theirs, facenet, FaceNet)
+    _same_tensors(theirs, FaceNetConfig, FaceNet)
 
 
 @pytest.mark.slow
 def test_facenet_gives_facenet_pytorchs_numbers():
     package = pytest.importorskip("facenet_pytorch")
     theirs = package.InceptionResnetV1()
-    _same_numbers(theirs, facenet, FaceNet, _picture(160), normalised=True)
+    _same_numbers(theirs, FaceNetConfig, FaceNet, _picture(160), normalised=True)
 
 
 def test_l2cs_is_a_resnet_50_with_two_heads():

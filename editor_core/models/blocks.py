@@ -1,0 +1,117 @@
+"""What several of the networks share: blocks, and reading sizes from the names of tensors."""
+
+import math
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+Module = TypeVar("Module", bound=nn.Module)
+MakeBlock = Callable[[int, int, int], nn.Module]  # channels, channels out, stride
+
+MAX_PERIOD = 10000  # of the slowest wave of the time embedding, in steps
+RESNET_STAGES = 4
+SQUEEZE = 16  # factor by which squeeze and excitation narrows
+
+
+def run_block(block: Callable[..., Any], *inputs: Any, recompute: bool) -> Any:
+    """Run a block; with `recompute`, keep its inputs alone for the backward pass.
+
+    The backward pass then runs the block again (Chen et al. 2016): less memory for more time.
+    """
+    if not recompute:
+        return block(*inputs)
+    return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+
+
+def embed_time(t: Tensor, channels: int, shift: float = 0) -> Tensor:  # (B,) -> (B,channels)
+    """Cosines, then sines, of t at geometrically falling frequencies (Vaswani et al. 2017).
+
+    With a `shift` of 1 the last frequency is 1 / MAX_PERIOD, with 0 that would be the next one.
+    """
+    half = channels // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=t.device) / (half - shift)
+    angles = t[:, None].float() * torch.exp(-math.log(MAX_PERIOD) * exponents)
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def conv3x3(channels: int, out_channels: int) -> nn.Conv2d:
+    """A convolution that keeps the size."""
+    return nn.Conv2d(channels, out_channels, 3, padding=1)
+
+
+def conv_norm_relu(convolution: nn.Conv2d, eps: float = 1e-5) -> nn.Sequential:
+    """A convolution, normalised and rectified, its parameters under `conv` and `bn`."""
+    norm = nn.BatchNorm2d(convolution.out_channels, eps)
+    return nn.Sequential(OrderedDict(conv=convolution, bn=norm, relu=nn.ReLU()))
+
+
+def zero_module(module: Module) -> Module:
+    """Set all parameters to zero, so that training begins with a residual block as identity."""
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    return module
+
+
+class Upsample(nn.Module):
+    """Doubles the size by repeating pixels, then convolves."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.repeat = nn.Upsample(scale_factor=2)
+        self.conv = conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B,C,H,W) -> (B,C,2H,2W)"""
+        return self.conv(self.repeat(x))
+
+
+def make_stages(
+    make: MakeBlock,
+    stem: int,
+    widths: Sequence[int],
+    depths: Sequence[int],
+    strides: Sequence[int],
+) -> list[nn.Sequential]:
+    """The stages of a residual network; the first block of each changes width and size."""
+    channels, stages = stem, []
+    for width, depth, stride in zip(widths, depths, strides, strict=True):
+        rest = (make(width, width, 1) for _ in range(depth - 1))
+        stages.append(nn.Sequential(make(channels, width, stride), *rest))
+        channels = width
+    return stages
+
+
+def projection(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """The shortcut past a block that changes the width or the size."""
+    return nn.Sequential(
+        nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+    )
+
+
+def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
+    """The shortcut past a block: the identity wherever shapes allow."""
+    changes = stride != 1 or channels != out_channels
+    return projection(channels, out_channels, stride) if changes else nn.Identity()
+
+
+def count_children(tensors: Mapping[str, Tensor], name: str) -> int:
+    """How many numbered modules with tensors there are under a name."""
+    below = f"{name}."
+    return len({key[len(below) :].split(".")[0] for key in tensors if key.startswith(below)})
+
+
+def warn_assumed(lacking: str, assumed: Mapping[str, Any], remedy: str) -> None:
+    """Warn of values that no file and no user gave.
+
+    Args:
+        lacking: What does not say which values are right.
+        assumed: The values taken instead, by name.
+        remedy: What to do where they are wrong.
+    """
+    values = ", ".join(f"{name} {value}" for name, value in assumed.items())
+    warnings.warn(f"{lacking}: assuming {values}; {remedy}", stacklevel=4)

@@ -1,0 +1,1 @@
+"""Measures the code itself: lines, functions, crumbs and names that are defined twice."""

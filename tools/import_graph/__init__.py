@@ -1,0 +1,1 @@
+"""Draws the rooms of the editor and what each imports, from the code."""
