@@ -8,10 +8,10 @@ import torch
 
 @contextmanager
 def gradients() -> Iterator[None]:
-    """Switches gradients on, even inside a caller's `torch.inference_mode()`.
+    """Switch gradients on, even inside a caller's `torch.inference_mode()`.
 
-    Networks must be built and moved in here as well: a tensor made in inference mode can never be
-    saved for backward.
+    Networks must be built and moved in this context as well: a tensor made in inference mode can
+    never be saved for a backward pass.
     """
     with torch.inference_mode(False), torch.enable_grad():
         yield

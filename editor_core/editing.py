@@ -218,8 +218,9 @@ def edit_batch(
         ValueError: Something does not fit, or a term or the settings need what was not given.
     """
     with gradients():
-        noise = PerImageNoise(seeds_of(settings, people or range(len(target))))
-        batch = make_batch(model, target, mask, embedding, noise.generators, settings.candidates)
+        numbers, k = people or range(len(target)), settings.candidates
+        noise = PerImageNoise([settings.seed + n * k + each for n in numbers for each in range(k)])
+        batch = make_batch(model, target, mask, embedding, noise.generators, k)
         if parser and parsing:
             batch.parsings[parser] = parsing
         recorder = Recorder(on_step)
@@ -305,12 +306,6 @@ def make_guider(
 def sampler_of(settings: EditSettings) -> Sampler:
     """The sampler that the settings name."""
     return sample_ddpm if settings.sampler == "ddpm" else partial(sample_ddim, eta=settings.eta)
-
-
-def seeds_of(settings: EditSettings, people: Sequence[int]) -> list[int]:
-    """One seed for each candidate of each target."""
-    k = settings.candidates
-    return [settings.seed + number * k + each for number in people for each in range(k)]
 
 
 def first_index(steps: int, skip: int) -> int:

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and known by their SHA-256."""
+"""Writing files whole or not at all, JSON, and SHA-256."""
 
 import hashlib
 import json
@@ -9,9 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+StrPath = str | os.PathLike[str]
 
-def check_destination(path: str | os.PathLike[str]) -> Path:
-    """The real path behind `path`, once it is sure that a file may be put there."""
+
+def check_destination(path: StrPath) -> Path:
+    """The path that `path` links to, where a file may be written.
+
+    Raises:
+        FileNotFoundError: Its folder does not exist.
+        FileExistsError: It is a folder, or anything else than a regular file.
+    """
     real = Path(os.path.realpath(path))
     if not real.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {real.parent}")
@@ -21,10 +28,10 @@ def check_destination(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; it takes the place of `path` when the block succeeds.
+def atomic_write(path: StrPath) -> Iterator[Path]:
+    """A temporary path beside `path`, which replaces `path` when the block succeeds.
 
-    When the block fails, whatever stood at `path` is untouched and the temporary file is gone.
+    When the block fails, the file at `path` is untouched and the temporary one is removed.
     """
     real = check_destination(path)
     part = real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
@@ -35,29 +42,36 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text` as UTF-8, whole or not at all."""
+def write_text(path: StrPath, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8", newline="")
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` as indented, standard JSON (NaN and infinity are refused)."""
+def write_json(path: StrPath, value: Any) -> None:
+    """Write `value` as indented, standard JSON; NaN and infinity raise `ValueError`."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file."""
+def read_json(path: StrPath) -> dict[str, Any]:
+    """The object in a JSON file; `ValueError` where it holds anything else."""
+    return parse_json(Path(path).read_bytes(), path)
+
+
+def parse_json(text: str | bytes, source: StrPath) -> dict[str, Any]:
+    """The object in a JSON text; `source` is the file that an error names."""
     try:
-        value = json.loads(Path(path).read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: expected JSON, got {error}: mend or remove it") from error
+        value, problem = json.loads(text), ""
+    except (ValueError, RecursionError) as error:
+        value, problem = None, f" ({error})"
     if not isinstance(value, dict):
-        raise ValueError(f"{path}: expected a JSON object, got {value!r:.40}: mend or remove it")
+        raise ValueError(
+            f"{source}: expected a JSON object, got {text[:40]!r}{problem}: mend or remove it"
+        )
     return value
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
+def sha256(path: StrPath) -> str:
     """The file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -16,11 +16,11 @@ from .files import atomic_write
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-DEEP = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535, "F": 1}  # white, by PIL mode
-ROUNDING = 1e-4  # what float arithmetic may add to a pixel of [0, 1]
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+WHITE_LEVELS = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535, "F": 1}  # by PIL mode
+ROUNDING = 1e-4  # by which float arithmetic may take a pixel out of [0, 1]
 
-Size = int | tuple[int, int]  # a side, or (height, width)
+ImageSize = int | tuple[int, int]  # the side of a square, or (height, width)
 
 
 def signed(x: Tensor) -> Tensor:
@@ -81,12 +81,20 @@ def to_unit(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W,3)
 
 
 def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W) -> (B,H,W,3)
-    """Pictures in [0, 1] moved by a change of pictures in [-1, 1]; exactly themselves by none."""
+    """Pictures in [0, 1] plus a difference of pictures in [-1, 1]; a zero changes no bit."""
     return (image + change.movedim(1, -1) / 2).clamp(0, 1)
 
 
 def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
-    """A mask in [0, 1] that fits `image` (B,C,H,W), also in dtype; one serves a whole batch."""
+    """A mask in [0, 1] as one plane a picture.
+
+    Args:
+        mask: One mask for the whole batch, or one a picture.
+        image: The pictures (B,C,H,W), whose dtype the mask takes.
+
+    Raises:
+        ValueError: Another shape or range than the pictures', or a mask without any pixel.
+    """
     if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
         raise ValueError(
             f"mask has shape {tuple(mask.shape)}, expected (1 or {image.shape[0]}, height, width): "
@@ -123,22 +131,22 @@ def _require_filled(mask: Tensor) -> None:
         )
 
 
-def resize(x: Tensor, size: Size, antialias: bool = True) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
-    """Bilinear, pixel centres aligned; `antialias` matters when the picture shrinks."""
+def resize(x: Tensor, size: ImageSize, antialias: bool = True) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
+    """Bilinear, pixel centres aligned; `antialias` matters where the picture shrinks."""
     return F.interpolate(x, _pair(size), mode="bilinear", antialias=antialias)
 
 
-def resize_nearest(x: Tensor, size: Size) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
+def resize_nearest(x: Tensor, size: ImageSize) -> Tensor:  # (B,C,H,W) -> (B,C,h,w)
     """The nearest pixel above and to the left, torch's `nearest`."""
     return F.interpolate(x, _pair(size), mode="nearest")
 
 
-def _pair(size: Size) -> tuple[int, int]:
+def _pair(size: ImageSize) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
-    """Gaussian blur; beyond its edges the picture goes on as at the edge."""
+    """Gaussian blur with a deviation of `sigma` pixels; edges are repeated outwards."""
     radius = int(3 * sigma + 0.5)
     if radius == 0:
         return x
@@ -151,18 +159,18 @@ def blur(x: Tensor, sigma: float) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
 
 
 def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
-    """Pictures in [-1, 1] with ImageNet's mean and deviation taken out."""
+    """Pictures in [-1, 1] normalised by ImageNet's mean and deviation."""
     mean, std = (x.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return ((x + 1) / 2 - mean) / std
 
 
 def unchanged(x: Tensor) -> Tensor:
-    """Pictures in [-1, 1], as networks without a normalisation of their own see them."""
+    """Pictures in [-1, 1], for networks that need no other normalisation."""
     return x
 
 
 def blue_first(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
-    """The order of colours of networks that were trained on what OpenCV reads."""
+    """Pictures in the order of colours of OpenCV, BGR."""
     return x.flip(1)
 
 
@@ -172,31 +180,31 @@ def facenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
 
 
 def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """The picture files of a folder, by name."""
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in PICTURES)
+    """The picture files of a folder, by name; an error where there are none."""
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"no pictures in {folder}, expected {', '.join(PICTURES)}: put some there")
+        raise ValueError(f"no pictures in {folder}, expected {', '.join(SUFFIXES)}: put some there")
     return files
 
 
 def read_image(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3) in [0, 1]
-    """An RGB picture file, upright as its EXIF orientation says."""
+    """An RGB picture file, turned as its EXIF orientation says; `ValueError` for any other."""
     return _read(path, "RGB")
 
 
 def read_photo(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W,3 or 4) in [0, 1]
-    """Any picture file, upright: grey, with a palette or alpha, of 8, 16 or 32 bits."""
+    """Any picture file, turned as `read_image` does: grey, palette, alpha, 8, 16 or 32 bits."""
     with open(path, "rb") as file:
         picture = _decode(file, path)
-    if picture.mode in DEEP:
-        grey = torch.from_numpy(np.array(picture).astype(np.float32)) / DEEP[picture.mode]
+    if picture.mode in WHITE_LEVELS:
+        grey = torch.from_numpy(np.array(picture).astype(np.float32)) / WHITE_LEVELS[picture.mode]
         return grey.clamp(0, 1)[None, ..., None].repeat(1, 1, 1, 3)
     alpha = "A" in picture.getbands() or "transparency" in picture.info
     return from_picture(picture.convert("RGBA" if alpha else "RGB"))[None]
 
 
 def read_mask(path: str | os.PathLike[str]) -> Tensor:  # (1,H,W) in [0, 1]
-    """A grey picture file: white where to edit."""
+    """A grey picture file, white where to edit; `ValueError` for any other."""
     return _read(path, "L")
 
 
@@ -214,8 +222,8 @@ def from_picture(picture: Image.Image) -> Tensor:  # -> (H,W,3) or (H,W) in [0, 
     return torch.from_numpy(np.array(picture)).float() / 255
 
 
-def to_levels(image: Tensor, size: Size) -> Tensor:  # (1,H,W,3) in [0, 1] -> (h,w,3) uint8
-    """A picture of another size in 8 bits."""
+def to_levels(image: Tensor, size: ImageSize) -> Tensor:  # (1,H,W,3) in [0, 1] -> (h,w,3) uint8
+    """A picture resized, in 8 bits."""
     levels = resize(image.detach().movedim(-1, 1), size).clamp(0, 1).mul(255).round()
     return levels[0].movedim(0, -1).to("cpu", torch.uint8)
 
@@ -238,7 +246,7 @@ def _decode(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
 def write_png(
     path: str | os.PathLike[str], image: Tensor, metadata: Mapping[str, str] | None = None
 ) -> None:  # (H,W,3 or 4) or (1,H,W,3 or 4) in [0, 1]
-    """Writes one picture, whole or not at all; `metadata` becomes UTF-8 text chunks."""
+    """Write one picture, whole or not at all; `metadata` becomes UTF-8 text chunks."""
     chunks = PngImagePlugin.PngInfo()
     for key, value in (metadata or {}).items():
         chunks.add_itxt(key, value)

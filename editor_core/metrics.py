@@ -1,4 +1,4 @@
-"""What happened during an edit: one series per metric, a value per step and picture."""
+"""What happened during an edit: a series for each metric, with a value per step and picture."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ class EditMetrics:
     series: dict[str, list[Sample]] = field(default_factory=dict)
 
     def record(self, name: str, t: int, values: Tensor) -> None:  # (B,)
-        """Adds the values of step `t` to the series `name`."""
+        """Add the values of step `t`, one a picture, to the series `name`."""
         if values.ndim != 1 or len(values) == 0:
             raise ValueError(
                 f"{name} has shape {tuple(values.shape)}, expected (batch,): "
@@ -50,7 +50,7 @@ class EditMetrics:
         self.series.setdefault(name, []).append(sample)
 
     def reordered(self, order: Sequence[int]) -> "EditMetrics":
-        """The same series, picture `order[k]` now in place k."""
+        """The same series, with picture `order[k]` in place k."""
         return EditMetrics(
             {
                 name: [Sample(t, tuple(values[k] for k in order)) for t, values in samples]
@@ -66,7 +66,10 @@ class EditMetrics:
     def to_json(self) -> str:
         """`{name: [{"t": t, "values": [...]}, ...]}`; a value that is not finite becomes null."""
         series = {
-            name: [{"t": t, "values": [_finite(v) for v in values]} for t, values in samples]
+            name: [
+                {"t": t, "values": [v if math.isfinite(v) else None for v in values]}
+                for t, values in samples
+            ]
             for name, samples in self.series.items()
         }
         return json.dumps(series, indent=2, allow_nan=False) + "\n"
@@ -76,13 +79,16 @@ class EditMetrics:
         """Reads what `to_json` wrote; null becomes NaN."""
         return cls(
             {
-                name: [Sample(s["t"], tuple(map(_number, s["values"]))) for s in samples]
+                name: [
+                    Sample(s["t"], tuple(math.nan if v is None else v for v in s["values"]))
+                    for s in samples
+                ]
                 for name, samples in json.loads(text).items()
             }
         )
 
     def to_csv(self) -> str:
-        """One line a value: metric, t, picture, value."""
+        """A row for each value: metric, t, picture, value."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("metric", "t", "picture", "value"))
@@ -92,7 +98,7 @@ class EditMetrics:
         return text.getvalue()
 
     def plot(self) -> Tensor:  # (H,W,3) in [0,1]
-        """One panel a metric: every picture thin, their mean bold."""
+        """A panel for each metric: every picture as a thin line, their mean bold."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -111,11 +117,3 @@ def _draw(panel, name: str, samples: list[Sample]) -> None:
     panel.plot(steps, [sample.mean for sample in samples], color="tab:blue", lw=2)
     panel.set(title=name, xlabel="t")
     panel.invert_xaxis()
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

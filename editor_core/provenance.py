@@ -1,4 +1,4 @@
-"""What an edited picture says of itself: that it is one, with which settings, by which models."""
+"""The metadata of an edited picture: that it is one, its settings, and the models' hashes."""
 
 import json
 from collections.abc import Mapping
@@ -18,12 +18,17 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 
 def edit_mark() -> dict[str, str]:
-    """The text chunks that every edited PNG has: IPTC's mark, and what made it."""
+    """The text chunks of every edited PNG: IPTC's digital source type, and the software."""
     return {XMP_KEY: XMP, "Software": "Guided Face Edit"}
 
 
 def picture_metadata(settings: Mapping[str, Any], models: Mapping[str, str]) -> dict[str, str]:
-    """The text chunks of an edited PNG: IPTC's mark, the settings, SHA-256 by model file."""
+    """The text chunks of an edited PNG, for `write_png`.
+
+    Args:
+        settings: The edit's settings, as JSON holds them.
+        models: SHA-256 by name of the model file.
+    """
     return {
         **edit_mark(),
         "settings": json.dumps(settings, allow_nan=False),

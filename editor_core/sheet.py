@@ -1,4 +1,4 @@
-"""Pictures side by side, with captions: for people to look at."""
+"""Contact sheets: pictures side by side, with captions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAPER, INK = (250, 250, 248), (40, 42, 46)
 
 
 def contact_sheet(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tensor:
-    """Captioned pictures (H,W,3) in [0,1] in a row, each `side` high -> (h,w,3)."""
+    """Captioned pictures (H,W,3) in [0,1] in a row, each `side` pixels high -> (h,w,3)."""
     pictures = [_scaled(picture, side) for _, picture in panels]
     width = sum(picture.width + GAP for picture in pictures) + GAP
     paper = Image.new("RGB", (width, side + CAPTION + 2 * GAP), PAPER)
@@ -31,11 +31,11 @@ def contact_sheet(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tens
 
 
 def contact_sheets(panels: Sequence[tuple[str, Tensor]], side: int = 256) -> Tensor:
-    """One sheet a picture of the batches (B or 1,H,W,3) -> (B,h,w,3)."""
+    """A contact sheet for each picture of the batches (B or 1,H,W,3) -> (B,h,w,3)."""
     counts = {len(pictures) for _, pictures in panels} - {1}
     if not panels or len(counts) > 1:
-        said = ", ".join(f"{len(pictures)} of {caption}" for caption, pictures in panels) or "none"
-        raise ValueError(f"got pictures {said}: give some, one of a kind or equally many")
+        got = ", ".join(f"{len(pictures)} of {caption}" for caption, pictures in panels) or "none"
+        raise ValueError(f"got pictures {got}: give some, one of a kind or equally many")
     count = max(counts, default=1)
     rows = [(caption, pictures.expand(count, -1, -1, -1)) for caption, pictures in panels]
     return torch.stack(

@@ -1,4 +1,4 @@
-"""What is seen in a face, each answer also as a picture or as text."""
+"""What a face shows: its parts, eyes, gaze and identity, also as a picture or as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..editor_core.face.eyes import (
     find_eyes_in_parsing,
 )
 from ..editor_core.face.finding import eye_corners_of
-from ..editor_core.face.gaze import Gaze, estimate_gaze, paint_gaze
+from ..editor_core.face.gaze import estimate_gaze, paint_gaze
 from ..editor_core.face.identity import (
     average_identity,
     embed_identity,
@@ -35,7 +35,9 @@ from ..editor_core.face.parsing import (
 from ..editor_core.face.records import Faces
 from ..editor_core.face.showing import paint_eyes, paint_gaze_on_photos
 from ..editor_core.photos import eye_corners
+from ..editor_core.settings import EditSettings
 from . import host, sockets
+from .inputs import setting_inputs, widget
 
 CATEGORY = "face editing/analysis"
 
@@ -60,10 +62,10 @@ class ParseFace(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, parser: host.Hosted, image: Tensor) -> io.NodeOutput:
+    def execute(cls, parser: host.ManagedModel, image: Tensor) -> io.NodeOutput:
         with host.on_device(parser):
-            seen = parse_face(parser.model, host.signed(image))
-        parsing = FaceParsing(host.handed_back(seen.logits))
+            logits = parse_face(parser.model, host.to_device(image)).logits
+        parsing = FaceParsing(host.to_intermediate(logits))
         return io.NodeOutput(parsing, paint_parsing(parsing.labels))
 
 
@@ -78,28 +80,14 @@ class FaceMask(io.ComfyNode):
             search_aliases=["face parts mask", "parsing to mask"],
             inputs=[
                 sockets.Parsing.Input("parsing", tooltip="From Parse Face."),
-                io.String.Input(
+                widget(
                     "parts",
-                    default="face",
-                    tooltip="Parts to include, separated by commas: "
+                    "face",
+                    "Parts to include, separated by commas: "
                     f"{', '.join(part.name.lower() for part in FacePart)}; or face for the nine "
                     "that a swap replaces.",
                 ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=0,
-                    max=256,
-                    tooltip="Pixels by which the mask grows outwards.",
-                ),
-                io.Float.Input(
-                    "feather",
-                    default=0.0,
-                    min=0.0,
-                    max=128.0,
-                    step=0.5,
-                    tooltip="Pixels (sigma) by which its edge is blurred; more blends more softly.",
-                ),
+                *setting_inputs(EditSettings, "grow", "feather"),
             ],
             outputs=[io.Mask.Output(display_name="mask")],
         )
@@ -107,7 +95,7 @@ class FaceMask(io.ComfyNode):
     @classmethod
     def execute(cls, parsing: FaceParsing, parts: str, grow: int, feather: float) -> io.NodeOutput:
         mask = face_mask(parsing, parts_named(parts), grow, feather)
-        return io.NodeOutput(host.handed_back(mask[:, 0]))
+        return io.NodeOutput(host.to_intermediate(mask[:, 0]))
 
 
 class CropEyes(io.ComfyNode):
@@ -153,27 +141,29 @@ class CropEyes(io.ComfyNode):
         face_landmarks: dict[str, Any] | None = None,
         faces: Faces | None = None,
     ) -> io.NodeOutput:
-        seen = host.seen(image, faces)
+        pictures = host.faces_to_device(image, faces)
         corners = None if faces is None else eye_corners(faces)
         if face_landmarks is not None:
-            corners = first_corners(face_landmarks)
-        boxes = find_eyes(seen, parsing, corners)
-        crops = crop_eyes(seen, boxes)
-        shown = (host.handed_back(eye.movedim(1, -1)) for eye in (crops.left, crops.right))
-        left, right = (eye.expand(-1, -1, -1, 3) for eye in shown)
+            corners = first_eye_corners(face_landmarks)
+        boxes = locate_eyes(pictures, parsing, corners)
+        crops = crop_eyes(pictures, boxes)
+        left, right = (
+            host.to_intermediate(eye.movedim(1, -1)).expand(-1, -1, -1, 3)
+            for eye in (crops.left, crops.right)
+        )
         return io.NodeOutput(boxes, left, right, paint_eyes(image.cpu(), boxes, faces))
 
 
-def find_eyes(seen: Tensor, parsing: FaceParsing | None, corners: Tensor | None) -> EyeBoxes:
+def locate_eyes(pictures: Tensor, parsing: FaceParsing | None, corners: Tensor | None) -> EyeBoxes:
     """Boxes of the eyes in pictures (B,3,H,W), from their corners (B,4,2) if there are any."""
     if corners is not None:
-        return find_eyes_in_landmarks(corners, (seen.shape[2], seen.shape[3]))
+        return find_eyes_in_landmarks(corners, (pictures.shape[2], pictures.shape[3]))
     if parsing is None:
         raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
     return find_eyes_in_parsing(parsing)
 
 
-def first_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
+def first_eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
     """The corners of both eyes of the first face in each picture."""
     for index, faces in enumerate(landmarks["frames"]):
         if not faces:
@@ -214,23 +204,25 @@ class EstimateGaze(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, gaze_model: host.Hosted, image: Tensor, eyes: EyeBoxes, faces: Faces | None = None
+        cls,
+        gaze_model: host.ManagedModel,
+        image: Tensor,
+        eyes: EyeBoxes,
+        faces: Faces | None = None,
     ) -> io.NodeOutput:
         with host.on_device(gaze_model):
-            gaze = estimate_gaze(gaze_model.model, host.seen(image, faces), eyes)
-        shown = image.float().cpu()
+            gaze = estimate_gaze(gaze_model.model, host.faces_to_device(image, faces), eyes)
+        degrees = torch.rad2deg(torch.stack([gaze.pitch, gaze.yaw], 1)).tolist()
+        lines = [
+            f"{k}: {pitch:+.1f} up, {yaw:+.1f} right" for k, (pitch, yaw) in enumerate(degrees)
+        ]
+        photo = image.float().cpu()
         arrows = (
-            paint_gaze(shown, eyes, gaze)
+            paint_gaze(photo, eyes, gaze)
             if faces is None
-            else paint_gaze_on_photos(shown, eyes, gaze, faces)
+            else paint_gaze_on_photos(photo, eyes, gaze, faces)
         )
-        return io.NodeOutput("\n".join(gaze_lines(gaze)), host.handed_back(arrows))
-
-
-def gaze_lines(gaze: Gaze) -> list[str]:
-    """The gaze of every picture in words."""
-    degrees = torch.rad2deg(torch.stack([gaze.pitch, gaze.yaw], 1)).tolist()
-    return [f"{k}: {pitch:+.1f} up, {yaw:+.1f} right" for k, (pitch, yaw) in enumerate(degrees)]
+        return io.NodeOutput("\n".join(lines), host.to_intermediate(arrows))
 
 
 class EmbedIdentity(io.ComfyNode):
@@ -245,22 +237,24 @@ class EmbedIdentity(io.ComfyNode):
             inputs=[
                 sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
                 io.Image.Input("image", tooltip="Aligned crops of the source's face, of any size."),
-                io.Boolean.Input(
+                widget(
                     "average",
-                    default=True,
-                    tooltip="On: all pictures show one person and are averaged. Off: every "
-                    "picture is a person of its own, for the target of the same place.",
+                    True,
+                    "On: all pictures show one person and are averaged. Off: every picture is a "
+                    "person of its own, for the target of the same place.",
                 ),
             ],
             outputs=[sockets.Embedding.Output(display_name="embedding")],
         )
 
     @classmethod
-    def execute(cls, identity_model: host.Hosted, image: Tensor, average: bool) -> io.NodeOutput:
+    def execute(
+        cls, identity_model: host.ManagedModel, image: Tensor, average: bool
+    ) -> io.NodeOutput:
         with host.on_device(identity_model):
-            embedding = embed_identity(identity_model.model, host.signed(image))
+            embedding = embed_identity(identity_model.model, host.to_device(image))
         embedding = average_identity(embedding) if average else embedding
-        return io.NodeOutput(host.handed_back(embedding))
+        return io.NodeOutput(host.to_intermediate(embedding))
 
 
 class IdentityDistance(io.ComfyNode):
@@ -285,12 +279,12 @@ class IdentityDistance(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, identity_model: host.Hosted, image: Tensor, embedding: Tensor
+        cls, identity_model: host.ManagedModel, image: Tensor, embedding: Tensor
     ) -> io.NodeOutput:
         with host.on_device(identity_model):
-            seen = embed_identity(identity_model.model, host.signed(image))
-        asked = one_for_each(embedding.to(seen), len(seen), "pictures")
-        distances = identity_distance(seen, asked).tolist()
+            found = embed_identity(identity_model.model, host.to_device(image))
+        wanted = one_for_each(embedding.to(found), len(found), "pictures")
+        distances = identity_distance(found, wanted).tolist()
         text = "\n".join(f"{k}: {distance:.4f}" for k, distance in enumerate(distances))
         return io.NodeOutput(sum(distances) / len(distances), text)
 
@@ -308,9 +302,7 @@ class SaveIdentityEmbedding(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 sockets.Embedding.Input("embedding", tooltip="From Embed Identity."),
-                io.String.Input(
-                    "filename_prefix", default="identity", tooltip="Begins the file's name."
-                ),
+                widget("filename_prefix", "identity", "Begins the file's name."),
             ],
             outputs=[io.String.Output(display_name="path")],
         )
@@ -345,7 +337,7 @@ class LoadIdentityEmbedding(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, embedding_name: str | None = None) -> bool | str:
         """Say where the file was looked for, before anything runs."""
-        return host.verdict(host.embedding_path, embedding_name)
+        return host.validate_name(host.embedding_path, embedding_name)
 
     @classmethod
     def fingerprint_inputs(cls, embedding_name: str) -> Any:

@@ -2,71 +2,45 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..editor_core.face.aligning import align_faces
-from ..editor_core.face.choosing import (
-    ORDERS,
-    SAME_PERSON,
-    choose_by_likeness,
-    choose_by_mask,
-    choose_by_number,
-    embed_faces,
-    numbers_in,
-)
+from ..editor_core.face.choosing import FaceChoice
 from ..editor_core.face.detecting import PUBLISHED, FaceDetector
-from ..editor_core.face.finding import (
-    faces_in_boxes,
-    faces_in_landmarks,
-    faces_in_masks,
-    faces_in_text,
-    missing_faces,
-    whole_pictures,
-)
+from ..editor_core.face.finding import IF_MISSING, given_faces, report_faces
+from ..editor_core.face.locate import choose_faces, embed_faces
 from ..editor_core.face.records import Faces
-from ..editor_core.face.templates import TEMPLATES, template_named
+from ..editor_core.face.templates import TEMPLATES
 from ..editor_core.face.tracking import track_faces
 from . import host, sockets
+from .inputs import setting_inputs, widget
 
 CATEGORY = "face editing/photos"
-POLICIES = ("error", "pass through")
 
 
-def policy_input() -> Any:
+def if_missing_input() -> io.Input:
     """What to do with pictures in which there is no face."""
-    return io.Combo.Input(
+    return widget(
         "if_missing",
-        options=list(POLICIES),
-        default="error",
-        tooltip="Where a picture has no face. error: stop and say so. pass through: go on without; "
-        "the picture stays as it is, and the report says why.",
+        "error",
+        "Where a picture has no face. error: stop and say so. pass through: go on without; the "
+        "picture stays as it is, and the report says why.",
+        choices=IF_MISSING,
     )
 
 
-def template_input(default: str, tooltip: str) -> Any:
-    """The choice of a template."""
-    return io.Combo.Input("template", options=list(TEMPLATES), default=default, tooltip=tooltip)
-
-
-def answer(faces: Faces, what: str, if_missing: str) -> io.NodeOutput:
-    """The faces and a report, or an error, as the policy wants where faces are missing."""
-    host.chosen("if_missing", if_missing, dict.fromkeys(POLICIES))
-    missing = missing_faces(faces, what)
-    if missing and if_missing == "error":
-        raise ValueError(f"{missing}: give another picture, or choose pass through")
-    lines = [f"{len(faces)} faces in {faces.frames} pictures"]
-    if missing:
-        lines.append(f"{missing}, passed through")
-        logging.warning("Guided Face Edit: %s", lines[-1])
-    return io.NodeOutput(faces, "\n".join(lines))
+def identity_template_input() -> io.Input:
+    """How faces are cut out for the identity model."""
+    return widget(
+        "template",
+        "arcface",
+        "What the identity model's pictures were aligned to.",
+        choices=TEMPLATES,
+        advanced=True,
+    )
 
 
 def found_outputs() -> list[Any]:
@@ -94,23 +68,8 @@ class DetectFaces(io.ComfyNode):
                     options=folder_paths.get_filename_list(host.DETECTORS),
                     tooltip=f"A file in models/face_edit/detection, for instance {PUBLISHED}.",
                 ),
-                io.Float.Input(
-                    "min_score",
-                    default=0.6,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="How sure the detector must be. More finds fewer faces and fewer "
-                    "things that are none.",
-                ),
-                io.Int.Input(
-                    "min_size",
-                    default=24,
-                    min=4,
-                    max=4096,
-                    tooltip="Pixels of the longer side of a face; more leaves small faces out.",
-                ),
-                policy_input(),
+                *setting_inputs(FaceDetector, "min_score", "min_size"),
+                if_missing_input(),
             ],
             outputs=found_outputs(),
         )
@@ -118,7 +77,7 @@ class DetectFaces(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, detector: str | None = None) -> bool | str:
         """Say where the file was looked for, before anything runs."""
-        return host.verdict(host.detector_path, detector)
+        return host.validate_name(host.detector_path, detector)
 
     @classmethod
     def execute(
@@ -127,7 +86,7 @@ class DetectFaces(io.ComfyNode):
         finder = FaceDetector(host.detector_path(detector), min_score, min_size)
         faces = finder.find(image.float().cpu())
         what = f"no face of {min_size} pixels or more with a score of {min_score:g} or more"
-        return answer(faces, what, if_missing)
+        return io.NodeOutput(faces, report_faces(faces, what, if_missing))
 
 
 class FacesFromLandmarks(io.ComfyNode):
@@ -158,20 +117,20 @@ class FacesFromLandmarks(io.ComfyNode):
                     optional=True,
                     tooltip="One upright face a picture, which fills the mask's extent.",
                 ),
-                io.String.Input(
+                widget(
                     "numbers",
-                    default="",
+                    "",
+                    "A line a face: x0 y0 x1 y1 of a box, or x y of the left eye, right eye, nose, "
+                    "left and right mouth corner. Sides as in the picture. A frame and a colon may "
+                    "go before.",
                     multiline=True,
-                    tooltip="A line a face: x0 y0 x1 y1 of a box, or x y of the left eye, right "
-                    "eye, nose, left and right mouth corner. Sides as in the picture. A frame and "
-                    "a colon may go before.",
                 ),
-                io.Boolean.Input(
+                widget(
                     "already_aligned",
-                    default=False,
-                    tooltip="On: every picture is one aligned face; align with whole box.",
+                    False,
+                    "On: every picture is one aligned face; align with whole box.",
                 ),
-                policy_input(),
+                if_missing_input(),
             ],
             outputs=found_outputs(),
         )
@@ -187,38 +146,17 @@ class FacesFromLandmarks(io.ComfyNode):
         bboxes: Any = None,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        frames, size = len(image), (image.shape[1], image.shape[2])
-        told: dict[str, Callable[[], Faces]] = {}
-        if face_landmarks is not None:
-            told["face_landmarks"] = partial(faces_in_landmarks, face_landmarks["frames"], size)
-        if bboxes is not None:
-            told["bboxes"] = partial(faces_in_boxes, boxes_by_frame(bboxes, frames), size)
-        if mask is not None:
-            told["mask"] = partial(faces_in_masks, mask.float().cpu(), size, frames)
-        if numbers.strip():
-            told["numbers"] = partial(faces_in_text, numbers, size, frames)
-        if already_aligned:
-            told["already_aligned"] = partial(whole_pictures, size, frames)
-        name, find = the_only_one(told)
-        return answer(find(), f"{name} tell of no face", if_missing)
-
-
-def the_only_one(told: dict[str, Callable[[], Faces]]) -> tuple[str, Callable[[], Faces]]:
-    """The one way in which faces are told."""
-    if len(told) != 1:
-        raise ValueError(
-            f"faces are told by {' and '.join(told) or 'nothing'}, expected one of face_landmarks, "
-            "bboxes, mask, numbers and already_aligned: give just one"
+        name, faces = given_faces(
+            (image.shape[1], image.shape[2]),
+            len(image),
+            face_landmarks=face_landmarks,
+            bboxes=bboxes,
+            mask=None if mask is None else mask.float().cpu(),
+            numbers=numbers.strip() or None,
+            already_aligned=already_aligned or None,
         )
-    return next(iter(told.items()))
-
-
-def boxes_by_frame(bboxes: Any, frames: int) -> Sequence[Sequence[dict[str, float]]]:
-    """Core's boxes: one, or a list that counts for all frames, or one list a frame."""
-    boxes = [bboxes] if isinstance(bboxes, dict) else bboxes
-    if boxes and isinstance(boxes[0], dict):
-        return [boxes] * frames
-    return boxes
+        report = report_faces(faces, f"no face given by {name}", if_missing)
+        return io.NodeOutput(faces, report)
 
 
 class TrackFaces(io.ComfyNode):
@@ -239,7 +177,7 @@ class TrackFaces(io.ComfyNode):
                     tooltip="Tells people apart who cross, and finds them again after a gap.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="The frames; for the model alone."),
-                template_input("arcface", "What the identity model's pictures were aligned to."),
+                identity_template_input(),
             ],
             outputs=[sockets.Faces.Output(display_name="faces", tooltip="With a number a person.")],
         )
@@ -249,26 +187,14 @@ class TrackFaces(io.ComfyNode):
         cls,
         faces: Faces,
         template: str,
-        identity_model: host.Hosted | None = None,
+        identity_model: host.ManagedModel | None = None,
         image: Tensor | None = None,
     ) -> io.NodeOutput:
         if identity_model is not None:
-            faces = embedded(faces, identity_model, image, template)
+            photos = None if image is None else image.float().cpu()
+            with host.on_device(identity_model):
+                faces = embed_faces(faces, photos, identity_model.model, template)
         return io.NodeOutput(track_faces(faces))
-
-
-def embedded(
-    faces: Faces, identity_model: host.Hosted | None, image: Tensor | None, template: str
-) -> Faces:
-    """The faces with embeddings, which are made where there are none."""
-    if faces.embedding is not None:
-        return faces
-    if identity_model is None or image is None:
-        raise ValueError("to compare faces give their image and an identity_model")
-    with host.on_device(identity_model):
-        encoder = identity_model.model
-        seen = align_faces(faces, template_named(template), encoder.size)
-        return replace(faces, embedding=embed_faces(encoder, image.float().cpu(), seen))
 
 
 class SelectFaces(io.ComfyNode):
@@ -283,18 +209,7 @@ class SelectFaces(io.ComfyNode):
             search_aliases=["choose face", "face index", "reference face", "filter faces"],
             inputs=[
                 sockets.Faces.Input("faces", tooltip="From Detect Faces, for instance."),
-                io.Combo.Input(
-                    "order",
-                    options=list(ORDERS),
-                    default="left to right",
-                    tooltip="What the numbers count; the same in every run, and for tracked "
-                    "people in every frame.",
-                ),
-                io.String.Input(
-                    "numbers",
-                    default="",
-                    tooltip="Places in that order, from 0 in each picture, as 0, 2. Empty: all.",
-                ),
+                *setting_inputs(FaceChoice, "order", "numbers"),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Of the photo: white on the faces to keep."
                 ),
@@ -308,17 +223,9 @@ class SelectFaces(io.ComfyNode):
                     "identity_model", optional=True, tooltip="The one that made the embedding."
                 ),
                 io.Image.Input("image", optional=True, tooltip="The photos of the faces."),
-                template_input("arcface", "What the identity model's pictures were aligned to."),
-                io.Float.Input(
-                    "max_distance",
-                    default=SAME_PERSON,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Identity distance up to which a face is the wanted person's; more "
-                    "takes less likely ones.",
-                ),
-                policy_input(),
+                identity_template_input(),
+                *setting_inputs(FaceChoice, "max_distance"),
+                if_missing_input(),
             ],
             outputs=found_outputs(),
         )
@@ -334,16 +241,21 @@ class SelectFaces(io.ComfyNode):
         if_missing: str,
         mask: Tensor | None = None,
         embedding: Tensor | None = None,
-        identity_model: host.Hosted | None = None,
+        identity_model: host.ManagedModel | None = None,
         image: Tensor | None = None,
     ) -> io.NodeOutput:
-        if mask is not None:
-            faces = choose_by_mask(faces, mask.float().cpu())
-        if embedding is not None:
-            faces = embedded(faces, identity_model, image, template)
-            faces = choose_by_likeness(faces, embedding.float().cpu(), max_distance)
-        chosen = choose_by_number(faces, order, numbers_in(numbers))
-        return answer(chosen, "no face that was asked for", if_missing)
+        models = [] if identity_model is None or embedding is None else [identity_model]
+        with host.on_device(*models):
+            chosen = choose_faces(
+                faces,
+                FaceChoice(order, numbers, max_distance),
+                mask=None if mask is None else mask.float().cpu(),
+                reference=None if embedding is None else embedding.float().cpu(),
+                photos=None if image is None else image.float().cpu(),
+                encoder=None if identity_model is None else identity_model.model,
+                template=template,
+            )
+        return io.NodeOutput(chosen, report_faces(chosen, "no face that was asked for", if_missing))
 
 
 NODES = [DetectFaces, FacesFromLandmarks, TrackFaces, SelectFaces]

@@ -1,22 +1,24 @@
-"""The sampler: noises the target, and draws it anew under guidance."""
+"""The sampler: noises the target, and denoises it under guidance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..editor_core.editing import EditResult, edit_target
-from ..editor_core.face.identity import IdentityEncoder
-from ..editor_core.face.parsing import FaceParser
+from ..editor_core.declare import declared
+from ..editor_core.editing import EditResult, edit_batch
 from ..editor_core.face.records import Faces
-from ..editor_core.guidance import chain
+from ..editor_core.guidance.terms import IdentityTerm, ParsingTerm
+from ..editor_core.images import to_bchw
 from ..editor_core.metrics import EditMetrics
-from ..editor_core.photos import NOISES, aligned_faces, edit_crops
+from ..editor_core.photos import aligned_faces, cut_edit_paste
 from ..editor_core.settings import EditSettings
 from . import host, sockets
 from .guidance import Chain
+from .inputs import seed_input, setting_inputs, widget
 
 
 class GuidedFaceSampler(io.ComfyNode):
@@ -26,7 +28,7 @@ class GuidedFaceSampler(io.ComfyNode):
             "GuidedFaceSampler",
             display_name="Guided Face Sampler",
             category="face editing/sampling",
-            description="Edits the target inside the mask: noises it, then draws it anew, guided "
+            description="Edits the target inside the mask: noises it, then denoises it, guided "
             "by the chain. With keep_background on, the result equals the target bit for bit "
             "outside the mask. With faces, targets are whole photos, which come back edited.",
             search_aliases=["face swap", "diffface", "blended diffusion", "ksampler face"],
@@ -51,104 +53,25 @@ class GuidedFaceSampler(io.ComfyNode):
                 sockets.Guidance.Input(
                     "guidance", optional=True, tooltip="The chain of terms; none draws freely."
                 ),
-                host.seed_input(
-                    "Of the first edit; each further candidate and target takes the next.",
-                    most=0xFFFFFFFFFFFF,
-                ),
-                io.Int.Input(
+                seed_input(declared(EditSettings)["seed"].help, high=0xFFFFFFFFFFFF),
+                widget(
                     "steps",
-                    default=100,
-                    min=1,
-                    max=1000,
-                    tooltip="Steps of the whole schedule, of which skip are left out. More is "
-                    "finer and slower.",
+                    100,
+                    "Steps of the whole schedule, of which skip are left out. More is finer and "
+                    "slower.",
+                    low=1,
+                    high=1000,
                 ),
-                io.Int.Input(
-                    "skip",
-                    default=25,
-                    min=0,
-                    max=999,
-                    tooltip="The noisiest steps left out: more keeps more of the target.",
-                ),
-                io.Combo.Input(
-                    "sampler",
-                    options=["ddpm", "ddim"],
-                    default="ddpm",
-                    tooltip="ddpm adds noise at every step; ddim does with fewer steps.",
-                ),
-                io.Float.Input(
-                    "eta",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Noise of ddim: 0 none, 1 as much as ddpm.",
-                ),
-                io.Int.Input(
-                    "candidates",
-                    default=4,
-                    min=1,
-                    max=64,
-                    tooltip="Edits of each target, made at once and ranked by identity distance.",
-                ),
-                io.Float.Input(
-                    "ramp_end",
-                    default=0.7,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="When the whole mask is free: it opens slowly until here, 0 being "
-                    "pure noise and 1 the finished picture. Later blends more softly.",
-                ),
-                io.Boolean.Input(
-                    "keep_background",
-                    default=True,
-                    tooltip="Off: the final mask is the face of the edit itself, as the parser of "
-                    "Parsing Guidance sees it; where it sees none, the target stays.",
-                ),
-                io.Boolean.Input(
-                    "clip_denoised",
-                    default=False,
-                    tooltip="Hold each prediction within the range of pictures; steadier where "
-                    "steps are few.",
-                ),
+                *setting_inputs(EditSettings, "skip", "sampler", "eta", "candidates", "ramp_end"),
+                *setting_inputs(EditSettings, "keep_background", "clip_denoised"),
                 sockets.Faces.Input(
                     "faces",
                     optional=True,
                     tooltip="Makes target a batch of photos: each face is cut out, edited and "
                     "pasted back. Faces that Align Faces did not align are cut as FFHQ's.",
                 ),
-                io.Combo.Input(
-                    "gradient",
-                    options=["network", "estimate"],
-                    default="network",
-                    optional=True,
-                    tooltip="network: through the U-Net. estimate: taken at the prediction, up to "
-                    "twice as fast and with less memory, another result.",
-                ),
-                io.Int.Input(
-                    "guide_every",
-                    default=1,
-                    min=1,
-                    max=100,
-                    optional=True,
-                    tooltip="Guide one step in so many: more is faster and pulls less.",
-                ),
-                io.Combo.Input(
-                    "memory",
-                    options=["normal", "low"],
-                    default="normal",
-                    optional=True,
-                    tooltip="low: the U-Net is computed again for its gradient, which takes less "
-                    "memory and about a third more time. The same result.",
-                ),
-                io.Combo.Input(
-                    "noise",
-                    options=list(NOISES),
-                    default="per image",
-                    optional=True,
-                    tooltip="per person: a face that Track Faces knows has the same noise in all "
-                    "frames, so that a clip flickers less.",
+                *setting_inputs(
+                    EditSettings, "gradient", "guide_every", "memory", "noise", optional=True
                 ),
             ],
             outputs=[
@@ -169,68 +92,48 @@ class GuidedFaceSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: host.Hosted,
+        model: host.ManagedModel,
         target: Tensor,
         mask: Tensor,
+        steps: int,
         embedding: Tensor | None = None,
         guidance: Chain | None = None,
         faces: Faces | None = None,
-        noise: str = "per image",
-        **numbers: int | float | str | bool,
+        **settings: Any,
     ) -> io.NodeOutput:
-        links = guidance or ()
-        hosted = [model, *(link.hosted for link in links if link.hosted)]
-        settings = settings_of(**numbers)
+        chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
 
-        def edit(
-            crops: Tensor, area: Tensor | None, people: Sequence[int] | None = None
-        ) -> EditResult:
-            pixels = settings.candidates * crops.shape[:3].numel()
-            with host.on_device(*hosted, pixels=pixels):
-                return edit_target(
+        def edit(crops: Tensor, area: Tensor | None, people: Sequence[int] | None) -> EditResult:
+            assert area is not None  # the node has a mask
+            pixels = sampling.candidates * crops[:, 0].numel()
+            with host.on_device(model, *chain.models, pixels=pixels):
+                return edit_batch(
                     model.model,
                     crops,
                     area,
-                    [link.guidance for link in links],
-                    settings,
+                    chain.terms,
+                    sampling,
                     embedding=embedding,
-                    ranked_by=encoder_in(links),
-                    parser=parser_in(links),
+                    encoder=next((t.identity for t in chain.of(IdentityTerm)), None),
+                    parser=next((t.parser for t in chain.of(ParsingTerm)), None),
                     people=people,
                     on_step=host.Progress(),
                 )
 
         if faces is None:
-            result = edit(target.float(), mask.float())
-            return handed_back(result, result.images[:, 0])
-        aligned = aligned_faces(faces, settings.template, model.model.image_size)
-        photos = edit_crops(target.float(), aligned, mask.float(), edit, noise=noise)
+            result = edit(to_bchw(target.float(), "target"), mask.float(), None)
+            return sampler_output(result, result.images[:, 0])
+        aligned = aligned_faces(faces, sampling.template, model.model.image_size)
+        photos = cut_edit_paste(target.float(), aligned, mask.float(), edit, sampling.noise)
         if photos.edit is None:
             return io.NodeOutput(target, target, EditMetrics())
-        return handed_back(photos.edit, photos.image)
+        return sampler_output(photos.edit, photos.image)
 
 
-def handed_back(result: EditResult, best: Tensor) -> io.NodeOutput:
+def sampler_output(result: EditResult, best: Tensor) -> io.NodeOutput:
     """Every candidate, the best pictures and the metrics."""
-    candidates = host.handed_back(result.images.flatten(0, 1))
-    return io.NodeOutput(candidates, host.handed_back(best), result.metrics)
-
-
-def settings_of(steps: int, **numbers) -> EditSettings:
-    """The sampler's own settings; those of the terms are in the chain."""
-    return EditSettings(respacing=str(steps), **numbers)
-
-
-def encoder_in(links: Chain) -> IdentityEncoder | None:
-    """The encoder of the first identity guidance, which also ranks."""
-    pulls = (link.guidance for link in links)
-    return next((p.encoder for p in pulls if isinstance(p, chain.IdentityGuidance)), None)
-
-
-def parser_in(links: Chain) -> FaceParser | None:
-    """The parser of the first parsing guidance."""
-    pulls = (link.guidance for link in links)
-    return next((p.parser for p in pulls if isinstance(p, chain.ParsingGuidance)), None)
+    candidates = host.to_intermediate(result.images.flatten(0, 1))
+    return io.NodeOutput(candidates, host.to_intermediate(best), result.metrics)
 
 
 NODES = [GuidedFaceSampler]

@@ -24,14 +24,14 @@ from ..editor_core.face.detecting import PUBLISHED
 from ..editor_core.face.records import Faces
 from ..editor_core.images import to_picture, to_signed, to_unit
 from ..editor_core.loading.folders import EXTENSIONS
-from ..editor_core.loading.known_files import FOLDERS, ROOT
+from ..editor_core.loading.known_files import FOLDERS, MODELS_FOLDER
 
 Choice = TypeVar("Choice")
 Model = TypeVar("Model")
 
 DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
-EMBEDDINGS = f"{ROOT}_embeddings"
-DETECTORS = f"{ROOT}_detection"
+EMBEDDINGS = f"{MODELS_FOLDER}_embeddings"
+DETECTORS = f"{MODELS_FOLDER}_detection"
 PREVIEW_SIDE = 512  # pixels, at most
 STEP_BYTES = 80_000  # a pixel of a guided step: an estimate, so that ComfyUI makes room
 
@@ -59,11 +59,11 @@ def look_up(name: str, choice: str, options: Mapping[str, Choice]) -> Choice:
 def register_folders() -> None:
     """Tell ComfyUI where the models lie: its own folder, then the demo's weights."""
     for kind, folder in FOLDERS.items():
-        _register(category(kind), Path(folder_paths.models_dir, ROOT, folder))
+        _register(category(kind), Path(folder_paths.models_dir, MODELS_FOLDER, folder))
         _register(category(kind), DEMO_WEIGHTS / kind)
-    _register(EMBEDDINGS, Path(folder_paths.models_dir, ROOT, "embeddings"))
+    _register(EMBEDDINGS, Path(folder_paths.models_dir, MODELS_FOLDER, "embeddings"))
     _register(EMBEDDINGS, Path(folder_paths.get_output_directory(), "embeddings"))
-    _register(DETECTORS, Path(folder_paths.models_dir, ROOT, "detection"), {".onnx"})
+    _register(DETECTORS, Path(folder_paths.models_dir, MODELS_FOLDER, "detection"), {".onnx"})
 
 
 def _register(name: str, path: Path, extensions: set[str] = EXTENSIONS) -> None:
@@ -75,12 +75,12 @@ def _register(name: str, path: Path, extensions: set[str] = EXTENSIONS) -> None:
 
 def category(kind: str) -> str:
     """The name of a kind's folders in `extra_model_paths.yaml`."""
-    return f"{ROOT}_{FOLDERS[kind]}"
+    return f"{MODELS_FOLDER}_{FOLDERS[kind]}"
 
 
 def new_model_path(kind: str, name: str | os.PathLike[str]) -> Path:
     """Where a new model of that name goes: inside ComfyUI's folder of its kind, nowhere else."""
-    root = Path(folder_paths.models_dir, ROOT, FOLDERS[kind]).resolve()
+    root = Path(folder_paths.models_dir, MODELS_FOLDER, FOLDERS[kind]).resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root):
         raise ValueError(f'"{name}" leads out of {root}: give a name inside it')
@@ -104,8 +104,8 @@ def embedding_path(name: str) -> str:
     path = folder_paths.get_full_path(EMBEDDINGS, name)
     if path is None:
         raise FileNotFoundError(
-            f"no embedding {name} in output/embeddings or models/{ROOT}/embeddings: save it "
-            "again with Save Identity Embedding"
+            f"no embedding {name} in output/embeddings or models/{MODELS_FOLDER}/embeddings: "
+            "save it again with Save Identity Embedding"
         )
     return path
 
@@ -115,7 +115,7 @@ def detector_path(name: str) -> str:
     path = folder_paths.get_full_path(DETECTORS, name)
     if path is None:
         raise FileNotFoundError(
-            f"no detector {name} in models/{ROOT}/detection: put {PUBLISHED} there"
+            f"no detector {name} in models/{MODELS_FOLDER}/detection: put {PUBLISHED} there"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""Model files as sockets: loaded once, held by ComfyUI's memory, read anew if changed."""
+"""Model files as sockets: loaded once, held by ComfyUI's memory, read again if changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..editor_core.autograd import gradients
-from ..editor_core.loading.known_files import MissingModel, describe
+from ..editor_core.checkpoints.errors import MissingModel
+from ..editor_core.loading.known_files import describe_origin
 from ..editor_core.loading.models import (
     PRECISIONS,
     load_diffusion,
@@ -24,10 +25,11 @@ from ..editor_core.loading.models import (
     load_parser,
 )
 from . import host, sockets
+from .inputs import widget
 
 CATEGORY = "face editing/loaders"
 
-_in_use: WeakValueDictionary[tuple[Any, ...], host.Hosted[Any]] = WeakValueDictionary()
+_in_use: WeakValueDictionary[tuple[Any, ...], host.ManagedModel[Any]] = WeakValueDictionary()
 """By file, precision and whether it is compiled: two nodes that name one file share one model."""
 
 
@@ -36,18 +38,18 @@ def load_shared(
     read: Callable[[str], Any],
     dtype: torch.dtype = torch.float32,
     compiled: bool = False,
-) -> host.Hosted[Any]:
+) -> host.ManagedModel[Any]:
     """The model of a file, which is read only if nobody holds it yet."""
     key = (*host.fingerprint(path), dtype, compiled)
-    hosted = _in_use.get(key)
-    if hosted is None:
+    managed = _in_use.get(key)
+    if managed is None:
         with gradients():
             model = read(path)
             network: nn.Module = getattr(model, "network", model)
             if compiled:
                 network.compile()
-            hosted = _in_use[key] = host.Hosted.of(model, network.to(dtype))
-    return hosted
+            managed = _in_use[key] = host.ManagedModel.of(model, network.to(dtype))
+    return managed
 
 
 def model_path(kind: str, model_name: str) -> str:
@@ -56,7 +58,7 @@ def model_path(kind: str, model_name: str) -> str:
     if path is None:
         raise MissingModel(
             f"no {kind} model {model_name} in models/face_edit/{host.FOLDERS[kind]}: put it there; "
-            f"{describe(model_name)}"
+            f"{describe_origin(model_name)}"
         )
     return path
 
@@ -80,7 +82,7 @@ class _Loader(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model_name: str | None = None) -> bool | str:
         """Say where the file was looked for, before anything runs."""
-        return host.verdict(partial(model_path, cls.kind), model_name)
+        return host.validate_name(partial(model_path, cls.kind), model_name)
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str, **others: Any) -> Any:
@@ -106,19 +108,20 @@ class LoadFaceDiffusionModel(_Loader):
             search_aliases=["diffface", "guided diffusion", "adm", "ddpm", "face swap model"],
             inputs=[
                 cls.choice(),
-                io.Combo.Input(
+                widget(
                     "precision",
-                    options=["auto", *PRECISIONS],
-                    default="auto",
-                    tooltip="Of the U-Net. Half precision takes half the memory; fp16 may lose "
-                    "faint gradients, bf16 does not. auto: bf16 where the device is good at it.",
+                    "auto",
+                    "Of the U-Net. Half precision takes half the memory; fp16 may lose faint "
+                    "gradients, bf16 does not. auto: bf16 where the device is good at it.",
+                    choices=["auto", *PRECISIONS],
                 ),
-                io.Boolean.Input(
+                widget(
                     "compile",
-                    default=False,
+                    False,
+                    "Compile the U-Net with torch.compile: the first step takes minutes, the "
+                    "others may be faster, mostly on a GPU. Needs a C++ compiler, or Triton.",
+                    advanced=True,
                     optional=True,
-                    tooltip="Compile the U-Net with torch.compile: the first step takes minutes, "
-                    "the others may be faster, mostly on a GPU. Needs a C++ compiler, or Triton.",
                 ),
             ],
             outputs=[sockets.DiffusionModel.Output(display_name="model")],
@@ -127,13 +130,13 @@ class LoadFaceDiffusionModel(_Loader):
     @classmethod
     def execute(cls, model_name: str, precision: str, compile: bool = False) -> io.NodeOutput:
         path = model_path(cls.kind, model_name)
-        hosted = load_shared(path, load_diffusion, dtype_of(precision), compile)
-        if hosted.model.network.config.num_classes:
+        managed = load_shared(path, load_diffusion, dtype_of(precision), compile)
+        if managed.model.network.config.num_classes:
             raise ValueError(
                 f"{model_name} draws the classes of ImageNet, expected a U-Net of faces: choose "
                 "another file"
             )
-        return io.NodeOutput(hosted)
+        return io.NodeOutput(managed)
 
 
 def dtype_of(precision: str) -> torch.dtype:
@@ -141,7 +144,7 @@ def dtype_of(precision: str) -> torch.dtype:
     if precision == "auto":
         half = memory.should_use_bf16(memory.get_torch_device())
         return torch.bfloat16 if half else torch.float32
-    return host.chosen("precision", precision, PRECISIONS)
+    return host.look_up("precision", precision, PRECISIONS)
 
 
 class LoadIdentityModel(_Loader):

@@ -1,4 +1,4 @@
-"""Model files looked into and written anew, whatever network they hold."""
+"""Nodes that inspect and convert model files, whatever network they hold."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from comfy_api.latest import io, ui
 from ..editor_core.loading.convert import convert
 from ..editor_core.loading.inspection import inspect
 from . import host
+from .inputs import widget
 from .loaders import CATEGORY, model_path
 
 KINDS = {folder: kind for kind, folder in host.FOLDERS.items()}
@@ -32,7 +33,7 @@ def file_choice() -> Any:
 def file_path(model_file: str) -> str:
     """Where the file of that folder and name lies."""
     folder, _, name = model_file.partition("/")
-    return model_path(host.chosen("folder", folder, KINDS), name)
+    return model_path(host.look_up("folder", folder, KINDS), name)
 
 
 class _OfFile(io.ComfyNode):
@@ -41,7 +42,7 @@ class _OfFile(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, model_file: str | None = None) -> bool | str:
         """Say where the file was looked for."""
-        return host.verdict(file_path, model_file)
+        return host.validate_name(file_path, model_file)
 
     @classmethod
     def fingerprint_inputs(cls, model_file: str, **others: Any) -> Any:
@@ -77,27 +78,25 @@ class ConvertModelFile(_OfFile):
             "ConvertModelFile",
             display_name="Convert Model File",
             category=CATEGORY,
-            description="Writes a model file anew as safetensors, into the folder of its kind, "
+            description="Writes a model file as safetensors, into the folder of its kind, "
             "with its source, licence and configuration inside. It loads faster, and from then on "
             "no pickle is opened.",
             search_aliases=["pickle to safetensors", "fp16 checkpoint"],
             is_output_node=True,
             inputs=[
                 file_choice(),
-                io.String.Input(
+                widget(
                     "save_as",
-                    default="",
-                    tooltip="Name of the new file, in the models folder of its kind; empty: the "
-                    "old name with .safetensors.",
+                    "",
+                    "Name of the new file, in the models folder of its kind; empty: the old name "
+                    "with .safetensors.",
                 ),
-                io.Boolean.Input(
+                widget(
                     "half",
-                    default=False,
-                    tooltip="Pack floats in 16 bits: half the size, values to three digits.",
+                    False,
+                    "Pack floats in 16 bits: half the size, values to three digits.",
                 ),
-                io.Boolean.Input(
-                    "overwrite", default=False, tooltip="Replace a file of that name."
-                ),
+                widget("overwrite", False, "Replace a file of that name."),
             ],
             outputs=[io.String.Output(display_name="report", tooltip="What was written where.")],
         )

@@ -6,17 +6,17 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..editor_core.face.aligning import align_faces, crop_faces
-from ..editor_core.face.choosing import (
-    numbers_in,
-)
+from ..editor_core.face.choosing import numbers_in
 from ..editor_core.face.parsing import FaceParsing, FacePart, face_mask
-from ..editor_core.face.pasting import PASTINGS, Pasting, paste_faces
+from ..editor_core.face.pasting import Pasting, paste_faces
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import template_named
 from ..editor_core.face.tracking import smooth_faces
 from ..editor_core.images import to_unit
+from ..editor_core.settings import EditSettings
 from . import host, sockets
-from .finding import CATEGORY, template_input
+from .finding import CATEGORY
+from .inputs import seed_input, setting_inputs, widget
 
 
 class AlignFaces(io.ComfyNode):
@@ -32,26 +32,24 @@ class AlignFaces(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The photos of the faces."),
                 sockets.Faces.Input("faces", tooltip="From Detect Faces, for instance."),
-                template_input(
-                    "ffhq",
-                    "ffhq: for the published diffusion models. arcface: for identity models. demo: "
-                    "for the bundled models. whole box: for pictures that are aligned already.",
+                *setting_inputs(
+                    EditSettings,
+                    "template",
+                    tooltip="ffhq: for the published diffusion models. arcface: for identity "
+                    "models. demo: for the bundled models. whole box: for pictures that are "
+                    "aligned already.",
                 ),
-                io.Int.Input(
-                    "size",
-                    default=256,
-                    min=16,
-                    max=2048,
-                    tooltip="Pixels of a crop's side, those of the model.",
+                widget(
+                    "size", 256, "Pixels of a crop's side, those of the model.", low=16, high=2048
                 ),
-                io.Float.Input(
+                widget(
                     "smoothing",
-                    default=0.0,
-                    min=0.0,
-                    max=30.0,
+                    0.0,
+                    "Frames (sigma) over which a tracked person's crop is averaged; more is "
+                    "steadier and follows more slowly. 0 for single photos.",
+                    low=0.0,
+                    high=30.0,
                     step=0.5,
-                    tooltip="Frames (sigma) over which a tracked person's crop is averaged; more "
-                    "is steadier and follows more slowly. 0 for single photos.",
                 ),
             ],
             outputs=[
@@ -75,9 +73,10 @@ class AlignFaces(io.ComfyNode):
         if smoothing:
             aligned = smooth_faces(aligned, smoothing)
         crops = crop_faces(image.float().cpu(), aligned)
-        shown = (host.handed_back(x) for x in (to_unit(crops.image), crops.inside[:, 0]))
-        crop, inside = shown
-        return io.NodeOutput(crop, aligned, inside)
+        pictures, inside = (
+            host.to_intermediate(x) for x in (to_unit(crops.image), crops.inside[:, 0])
+        )
+        return io.NodeOutput(pictures, aligned, inside)
 
 
 class PasteFacesBack(io.ComfyNode):
@@ -105,27 +104,7 @@ class PasteFacesBack(io.ComfyNode):
                     tooltip="Of the crops: the face is pasted where there is no mask, and colours "
                     "are matched on the skin.",
                 ),
-                io.Float.Input(
-                    "feather",
-                    default=4.0,
-                    min=0.0,
-                    max=256.0,
-                    step=0.5,
-                    tooltip="Pixels of the photo (sigma) over which the mask fades inwards; more "
-                    "blends more softly.",
-                ),
-                io.Combo.Input(
-                    "blending",
-                    options=list(PASTINGS),
-                    default="feather",
-                    tooltip="multi-band: coarse differences fade more widely than fine ones, which "
-                    "hides seams of light and colour.",
-                ),
-                io.Boolean.Input(
-                    "match_colours",
-                    default=False,
-                    tooltip="On: the crops get the mean and the contrast of the photo's colours.",
-                ),
+                *setting_inputs(Pasting),
             ],
             outputs=[
                 io.Image.Output(display_name="image"),
@@ -150,12 +129,12 @@ class PasteFacesBack(io.ComfyNode):
         pasted = paste_faces(
             image.float().cpu(),
             faces,
-            host.signed(crops, "crops").cpu(),
+            host.to_device(crops, "crops").cpu(),
             None if mask is None else mask.float().cpu().expand(len(faces), -1, -1),
             Pasting(feather, blending, match_colours),
             None if parsing is None else parsing.mask(FacePart.SKIN)[:, 0].cpu(),
         )
-        return io.NodeOutput(host.handed_back(pasted.image), host.handed_back(pasted.mask))
+        return io.NodeOutput(host.to_intermediate(pasted.image), host.to_intermediate(pasted.mask))
 
 
 class DrawDemoPhoto(io.ComfyNode):
@@ -169,19 +148,15 @@ class DrawDemoPhoto(io.ComfyNode):
             "their faces as they truly lie: so that a graph runs with no file to fetch.",
             search_aliases=["example photo", "test group photo"],
             inputs=[
-                host.seed_input("Which people; try others."),
-                io.Int.Input("people", default=3, min=1, max=8, tooltip="How many, side by side."),
-                io.Int.Input("frames", default=1, min=1, max=64, tooltip="More than 1: they move."),
-                io.Int.Input(
-                    "width", default=768, min=128, max=4096, step=8, tooltip="Pixels of the photo."
-                ),
-                io.Int.Input(
-                    "height", default=432, min=128, max=4096, step=8, tooltip="Pixels of the photo."
-                ),
-                io.String.Input(
+                seed_input("Which people; try others."),
+                widget("people", 3, "How many, side by side.", low=1, high=8),
+                widget("frames", 1, "More than 1: they move.", low=1, high=64),
+                widget("width", 768, "Pixels of the photo.", low=128, high=4096, step=8),
+                widget("height", 432, "Pixels of the photo.", low=128, high=4096, step=8),
+                widget(
                     "known",
-                    default="0",
-                    tooltip="Whose portraits come along, from 0 at the left, as 0, 2. Empty: all.",
+                    "0",
+                    "Whose portraits come along, from 0 at the left, as 0, 2. Empty: all.",
                 ),
             ],
             outputs=[

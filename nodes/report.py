@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ..editor_core.metrics import EditMetrics
 from ..editor_core.provenance import edit_mark
 from ..editor_core.sheet import contact_sheets
 from . import host, sockets
+from .inputs import seed_input, widget
 
 CATEGORY = "face editing/report"
 FORMATS = {"json": EditMetrics.to_json, "csv": EditMetrics.to_csv}
@@ -52,16 +55,16 @@ class SaveMetrics(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 sockets.Metrics.Input("metrics", tooltip="From Guided Face Sampler."),
-                io.String.Input(
+                widget(
                     "filename_prefix",
-                    default="face_edit/metrics",
-                    tooltip="Begins the file's name; may name a folder in the output folder.",
+                    "face_edit/metrics",
+                    "Begins the file's name; may name a folder in the output folder.",
                 ),
-                io.Combo.Input(
+                widget(
                     "format",
-                    options=list(FORMATS),
-                    default="json",
-                    tooltip="json: one list a term. csv: one line a value.",
+                    "json",
+                    "json: one list a term. csv: one line a value.",
+                    choices=FORMATS,
                 ),
             ],
             outputs=[io.String.Output(display_name="path")],
@@ -69,7 +72,7 @@ class SaveMetrics(io.ComfyNode):
 
     @classmethod
     def execute(cls, metrics: EditMetrics, filename_prefix: str, format: str) -> io.NodeOutput:
-        text = host.chosen("format", format, FORMATS)(metrics)
+        text = host.look_up("format", format, FORMATS)(metrics)
         path = host.output_path(filename_prefix, format)
         write_text(path, text)
         return io.NodeOutput(str(path), ui=ui.PreviewText(str(path)))
@@ -88,10 +91,10 @@ class SaveEditedImage(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Image.Input("images", tooltip="Edits, for instance the sampler's best."),
-                io.String.Input(
+                widget(
                     "filename_prefix",
-                    default="face_edit/edit",
-                    tooltip="Begins the files' names; may name a folder in the output folder.",
+                    "face_edit/edit",
+                    "Begins the files' names; may name a folder in the output folder.",
                 ),
             ],
             outputs=[],
@@ -100,11 +103,11 @@ class SaveEditedImage(io.ComfyNode):
     @classmethod
     def execute(cls, images: Tensor, filename_prefix: str) -> io.NodeOutput:
         workflow = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
-        told = {name: json.dumps(value) for name, value in workflow.items() if value is not None}
+        chunks = {name: json.dumps(value) for name, value in workflow.items() if value is not None}
         saved = []
         for image in images.float():
             path = host.output_path(filename_prefix, "png")
-            write_png(path, image, {**edit_mark(), **told})
+            write_png(path, image, {**edit_mark(), **chunks})
             saved.append(host.saved_result(path))
         return io.NodeOutput(ui=ui.SavedImages(saved))
 
@@ -125,13 +128,8 @@ class ComparisonSheet(io.ComfyNode):
                 sockets.Parsing.Input("parsing", optional=True, tooltip="Of the target."),
                 io.Mask.Input("mask", optional=True, tooltip="Where it was edited."),
                 io.Image.Input("edited", optional=True, tooltip="What came out."),
-                io.Int.Input(
-                    "side",
-                    default=256,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    tooltip="Height of every picture, in pixels.",
+                widget(
+                    "side", 256, "Height of every picture, in pixels.", low=64, high=2048, step=8
                 ),
             ],
             outputs=[io.Image.Output(display_name="sheet")],
@@ -169,22 +167,16 @@ class LoadImagePairs(io.ComfyNode):
             "pair: what follows runs once for each.",
             search_aliases=["batch folder", "load images from folder"],
             inputs=[
-                io.String.Input(
-                    "source_folder",
-                    default="sources",
-                    tooltip="In ComfyUI's input folder: the faces to take.",
+                widget("source_folder", "sources", "In ComfyUI's input folder: the faces to take."),
+                widget(
+                    "target_folder", "targets", "In ComfyUI's input folder: the pictures to edit."
                 ),
-                io.String.Input(
-                    "target_folder",
-                    default="targets",
-                    tooltip="In ComfyUI's input folder: the pictures to edit.",
-                ),
-                io.Combo.Input(
+                widget(
                     "pairing",
-                    options=list(PAIRINGS),
-                    default="in order",
-                    tooltip="in order: first with first by name, both folders equally full. "
-                    "every: each source on each target.",
+                    "in order",
+                    "in order: first with first by name, both folders equally full. every: each "
+                    "source on each target.",
+                    choices=PAIRINGS,
                 ),
             ],
             outputs=[
@@ -207,7 +199,7 @@ class LoadImagePairs(io.ComfyNode):
         sources, targets = (
             picture_files(host.input_folder(name)) for name in (source_folder, target_folder)
         )
-        pairs = host.chosen("pairing", pairing, PAIRINGS)(sources, targets)
+        pairs = list(host.look_up("pairing", pairing, PAIRINGS)(sources, targets))
         pictures = {path: read_image(path) for path in (*sources, *targets)}
         return io.NodeOutput(
             [pictures[source] for source, _ in pairs],
@@ -216,22 +208,17 @@ class LoadImagePairs(io.ComfyNode):
         )
 
 
-def in_order(sources: list[Path], targets: list[Path]) -> list[tuple[Path, Path]]:
+def in_order(sources: list[Path], targets: list[Path]) -> Iterable[tuple[Path, Path]]:
     """First with first, by name."""
     if len(sources) != len(targets):
         raise ValueError(
             f"got {len(sources)} sources and {len(targets)} targets: make them equally many, or "
             "choose every"
         )
-    return list(zip(sources, targets, strict=True))
+    return zip(sources, targets, strict=True)
 
 
-def every(sources: list[Path], targets: list[Path]) -> list[tuple[Path, Path]]:
-    """Each source on each target."""
-    return [(source, target) for source in sources for target in targets]
-
-
-PAIRINGS = {"in order": in_order, "every": every}
+PAIRINGS = {"in order": in_order, "every": product}
 
 
 class DrawDemoPortraits(io.ComfyNode):
@@ -245,14 +232,8 @@ class DrawDemoPortraits(io.ComfyNode):
             "64 pixels, for the bundled demo models.",
             search_aliases=["example faces", "test portraits"],
             inputs=[
-                host.seed_input("Which people; try others."),
-                io.Int.Input(
-                    "pairs",
-                    default=1,
-                    min=1,
-                    max=64,
-                    tooltip="How many; the next has the next seed.",
-                ),
+                seed_input("Which people; try others."),
+                widget("pairs", 1, "How many; the next has the next seed.", low=1, high=64),
             ],
             outputs=[
                 io.Image.Output(display_name="source"),

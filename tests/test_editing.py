@@ -1,22 +1,16 @@
 from dataclasses import replace
-from functools import cache
 
 import pytest
 import torch
 
-from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
 from guided_face_edit.editor_core.editing import edit_batch, edit_face
 from guided_face_edit.editor_core.face.parsing import FaceParsing
 from guided_face_edit.editor_core.guidance.terms import ParsingTerm, PixelTerm, TermSettings
-from guided_face_edit.editor_core.loading.models import FaceModels
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.presets import PRESETS, preset
 from guided_face_edit.editor_core.settings import EditSettings
 from guided_face_edit.tests.support.tiny import (
-    seeded,
     tiny_encoder,
-    tiny_estimator,
-    tiny_lpips,
+    tiny_models,
     tiny_parser,
 )
 
@@ -25,30 +19,6 @@ STEPS = 4
 OFF = TermSettings(0)
 QUICK = replace(preset("diffface"), respacing="6", skip=2, candidates=1, views=2, gaze=OFF, seed=10)
 UNGUIDED = replace(QUICK, identity=OFF, parsing=OFF, pixel=OFF)
-
-
-@cache
-def _models(identity_channels=24):
-    config = UNetConfig(
-        model_channels=32,
-        channel_mult=(1.0,),
-        num_res_blocks=1,
-        attention_factors=(),
-        head_channels=16,
-        identity_channels=identity_channels,
-    )
-    unet = seeded(lambda: UNet(config))
-    _wake(unet)
-    diffusion = DiffusionModel(unet, GaussianDiffusion.linear(1000), SIZE)
-    return FaceModels(diffusion, tiny_encoder(), tiny_parser(), tiny_estimator(), tiny_lpips())
-
-
-def _wake(network):
-    """Fill what is zero in a network as built, so that everything in it matters."""
-    for parameter in network.parameters():
-        if not parameter.any():
-            values = torch.arange(parameter.numel(), dtype=parameter.dtype).sin() / 50
-            parameter.copy_(values.view_as(parameter))
 
 
 def _pictures(count, seed):
@@ -69,7 +39,7 @@ def _landmarks(count=1):
 def _edit(settings=QUICK, count=1, models=None, **options):
     options = {"mask": _mask(count), "landmarks": _landmarks(count), **options}
     source, target = _pictures(count, 1), _pictures(count, 2)
-    return edit_face(models or _models(), source, target, settings, **options)
+    return edit_face(models or tiny_models(), source, target, settings, **options)
 
 
 class Passes:
@@ -104,7 +74,7 @@ class Passes:
     ],
 )
 def test_a_step_runs_the_unet_once_and_back_once_if_guided(settings, backwards):
-    with Passes(_models().diffusion.network) as passes:
+    with Passes(tiny_models().diffusion.network) as passes:
         _edit(settings)
     assert (passes.forwards, passes.backwards) == (STEPS, backwards)
 
@@ -113,11 +83,11 @@ def test_a_step_runs_the_unet_once_and_back_once_if_guided(settings, backwards):
 def test_a_picture_of_a_batch_equals_the_picture_alone(sampler):
     settings = replace(QUICK, sampler=sampler, eta=0.5)
     source, target, mask = _pictures(4, 1), _pictures(4, 2), _mask(4)
-    batch = edit_face(_models(), source, target, settings, mask=mask)
+    batch = edit_face(tiny_models(), source, target, settings, mask=mask)
     for k in range(4):
         one = slice(k, k + 1)
         seeded_settings = replace(settings, seed=settings.seed + k)
-        alone = edit_face(_models(), source[one], target[one], seeded_settings, mask=mask[one])
+        alone = edit_face(tiny_models(), source[one], target[one], seeded_settings, mask=mask[one])
         torch.testing.assert_close(batch.images[one], alone.images, rtol=0, atol=1e-9)
 
 
@@ -183,7 +153,9 @@ def test_a_unet_that_takes_an_identity_gets_the_source():
     target, settings = _pictures(1, 2), replace(UNGUIDED, sampler="ddim")
     for channels, differs in ((24, True), (None, False)):
         edits = [
-            edit_face(_models(channels), _pictures(1, seed), target, settings, mask=_mask()).images
+            edit_face(
+                tiny_models(channels), _pictures(1, seed), target, settings, mask=_mask()
+            ).images
             for seed in (1, 5)
         ]
         assert torch.equal(*edits) is not differs
@@ -235,12 +207,12 @@ def test_bad_settings_are_refused(change, message):
 def test_bad_pictures_are_refused(options, message):
     given = {"source": _pictures(1, 1), "target": _pictures(1, 2), "mask": _mask(), **options}
     with pytest.raises(ValueError, match=message):
-        edit_face(_models(), given.pop("source"), given.pop("target"), QUICK, **given)
+        edit_face(tiny_models(), given.pop("source"), given.pop("target"), QUICK, **given)
 
 
 @pytest.mark.parametrize("name", ["gaze", "lpips"])
 def test_a_term_without_its_model_is_refused(name):
-    models = replace(_models(), **{name: None})
+    models = replace(tiny_models(), **{name: None})
     settings = replace(QUICK, **{name: TermSettings(1)})
     with pytest.raises(ValueError, match=f"the {name} term has a scale but there is no {name}"):
         _edit(settings, models=models)
@@ -261,7 +233,7 @@ class FacelessParser(torch.nn.Module):
 
 @pytest.mark.parametrize("mask", [None, _mask()])
 def test_a_source_without_a_face_is_refused(mask):
-    models = replace(_models(), parser=replace(tiny_parser(), network=FacelessParser()))
+    models = replace(tiny_models(), parser=replace(tiny_parser(), network=FacelessParser()))
     with pytest.raises(ValueError, match="source 0 shows no face"):
         _edit(models=models, mask=mask)
 
@@ -279,7 +251,7 @@ def test_the_presets_are_those_of_their_origin():
 
 def _batch(count, terms, settings=QUICK, **options):
     target = _pictures(count, 2).movedim(-1, 1)
-    return edit_batch(_models(None).diffusion, target, _mask(), terms, settings, **options)
+    return edit_batch(tiny_models(None).diffusion, target, _mask(), terms, settings, **options)
 
 
 def test_one_chain_of_terms_serves_any_number_of_pictures():
@@ -335,7 +307,7 @@ class CountingParser(torch.nn.Module):
 
 def test_source_and_target_are_parsed_once_an_edit():
     parser = replace(tiny_parser(), network=CountingParser(tiny_parser().network))
-    models = replace(_models(), parser=parser)
+    models = replace(tiny_models(), parser=parser)
     settings = replace(UNGUIDED, parsing=TermSettings(1), sampler="ddim", candidates=2)
     result = _edit(settings, models=models, mask=None)
     steps = STEPS * settings.candidates

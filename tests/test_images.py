@@ -1,11 +1,12 @@
-import json
+"""Layout, range and picture files."""
+
 import os
 
 import pytest
 import torch
 from PIL import Image
 
-from guided_face_edit.editor_core import files, images
+from guided_face_edit.editor_core import images
 
 
 def _picture(generator, *shape, dtype=torch.float32):
@@ -22,6 +23,14 @@ def test_layout_and_range_go_there_and_back(generator):
 
 def test_to_unit_clamps():
     assert images.to_unit(torch.full((1, 3, 2, 2), 1.5)).max() == 1
+
+
+def test_range_alone_changes_in_any_layout(generator):
+    picture = _picture(generator, 2, 5, 7, 3)
+    bchw = images.to_bchw(picture)
+    assert torch.equal(images.signed(bchw), images.to_signed(picture))
+    assert torch.equal(images.to_bhwc(images.unit(bchw * 3 - 1)), images.to_unit(bchw * 3 - 1))
+    assert torch.equal(images.to_bhwc(bchw), picture)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,7 @@ def test_rounding_beyond_one_is_accepted():
 
 def test_mask_fits_every_picture():
     mask = torch.ones(1, 4, 6)
-    assert images.to_mask(mask, torch.zeros(3, 4, 6, 3)).shape == (3, 1, 4, 6)
+    assert images.to_mask(mask, torch.zeros(3, 3, 4, 6)).shape == (3, 1, 4, 6)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +78,7 @@ def test_mask_fits_every_picture():
 )
 def test_wrong_masks_are_refused(mask, message):
     with pytest.raises(ValueError, match=message):
-        images.to_mask(mask, torch.zeros(2, 4, 6, 3))
+        images.to_mask(mask, torch.zeros(2, 3, 4, 6))
 
 
 def test_inference_tensors_become_ordinary_ones():
@@ -79,7 +88,7 @@ def test_inference_tensors_become_ordinary_ones():
         picture, mask = torch.rand(1, 4, 4, 3), torch.ones(1, 4, 4)
         with gradients():
             x = images.to_signed(picture).requires_grad_()
-            (images.resize(x, 2).sum() + (x * images.to_mask(mask, picture)).sum()).backward()
+            (images.resize(x, 2).sum() + (x * images.to_mask(mask, x)).sum()).backward()
     assert x.grad is not None and not x.is_inference()
 
 
@@ -159,31 +168,3 @@ def test_png_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         images.write_png(tmp_path / "a.png", torch.ones(4, 4, 3))
     assert os.listdir(tmp_path) == ["a.png"]
     assert (tmp_path / "a.png").read_bytes() == before
-
-
-def test_written_files_follow_the_umask(tmp_path):
-    (tmp_path / "plain").write_text("")
-    files.write_text(tmp_path / "a.txt", "x\n")
-    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_a_link_keeps_pointing_at_what_was_written(tmp_path):
-    (tmp_path / "real.txt").write_text("old")
-    (tmp_path / "link.txt").symlink_to(tmp_path / "real.txt")
-    files.write_text(tmp_path / "link.txt", "new")
-    assert (tmp_path / "real.txt").read_text() == "new" and (tmp_path / "link.txt").is_symlink()
-
-
-def test_impossible_destinations_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        files.write_text(tmp_path / "missing" / "a.txt", "x")
-    with pytest.raises(FileExistsError, match="not a regular file"):
-        files.write_text(tmp_path, "x")
-
-
-def test_json_is_standard(tmp_path):
-    files.write_json(tmp_path / "a.json", {"a": [1, 2.5]})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, 2.5]}
-    with pytest.raises(ValueError):
-        files.write_json(tmp_path / "a.json", float("nan"))
-    assert os.listdir(tmp_path) == ["a.json"]

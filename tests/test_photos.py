@@ -6,7 +6,6 @@ from functools import cache
 import pytest
 import torch
 
-from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
 from guided_face_edit.editor_core.face.aligning import quads
 from guided_face_edit.editor_core.face.parsing import FACE_PARTS
 from guided_face_edit.editor_core.face.pasting import Pasting
@@ -14,11 +13,10 @@ from guided_face_edit.editor_core.face.records import no_faces
 from guided_face_edit.editor_core.face.tracking import track_faces
 from guided_face_edit.editor_core.guidance.terms import TermSettings
 from guided_face_edit.editor_core.loading.models import FaceModels
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.photos import aligned_faces, edit_photos
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.tests.support.groups import PHOTO, aligned, group_photo
-from guided_face_edit.tests.support.tiny import seeded, tiny_encoder, tiny_parser
+from guided_face_edit.tests.support.tiny import tiny_diffusion, tiny_encoder, tiny_parser
 
 SIZE = 32
 OFF = TermSettings(0)
@@ -28,14 +26,7 @@ QUICK = replace(preset("demo"), respacing="2", skip=0, candidates=1, seed=7, **U
 
 @cache
 def _models():
-    config = UNetConfig(32, (1.0,), 1, (), head_channels=16, identity_channels=24)
-    unet = seeded(lambda: UNet(config))
-    for parameter in unet.parameters():
-        if not parameter.any():
-            values = torch.arange(parameter.numel(), dtype=parameter.dtype).sin() / 20
-            parameter.copy_(values.view_as(parameter))
-    diffusion = DiffusionModel(unet, GaussianDiffusion.linear(1000), SIZE)
-    return FaceModels(diffusion, tiny_encoder(), tiny_parser())
+    return FaceModels(tiny_diffusion(divisor=20), tiny_encoder(), tiny_parser())
 
 
 def _edit(photos, faces, **options):

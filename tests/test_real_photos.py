@@ -85,7 +85,7 @@ def test_a_crowd_is_found_whole(yunet, astronaut):
     crowd = small.movedim(1, -1).clamp(0, 1).repeat(1, 5, 8, 1)
     faces = FaceDetector(yunet).find(crowd)
     assert len(faces) == 40
-    assert len(FaceDetector(yunet, smallest=200).find(crowd)) == 0
+    assert len(FaceDetector(yunet, min_size=200).find(crowd)) == 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (37, 2000), (2000, 37), (64, 64)])

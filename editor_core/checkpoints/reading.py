@@ -1,11 +1,10 @@
 """Reads tensors from safetensors and torch files; nothing in a file is ever executed.
 
-What a file is, its content tells, for names are often wrong. `pickles.py` says why reading pickles
-is safe. An error names the file, what is wrong, and what to do.
+The content of a file decides what it is, for names are often wrong. `pickles.py` says why reading
+pickles is safe. An error names the file, what is wrong, and what to do.
 """
 
 import json
-import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +16,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..autograd import gradients
-from ..loading import known_files
-from ..loading.known_files import MissingModel
-from .errors import CheckpointError as CheckpointError
-from .errors import DamagedCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint, shown
+from ..files import StrPath, parse_json, read_json
+from .errors import (
+    DamagedCheckpoint,
+    MissingModel,
+    UnsafeCheckpoint,
+    UnsupportedCheckpoint,
+    printable,
+)
 from .state_dicts import unprefixed
-from .torch_files import describe
+from .torch_files import read_torch_file
 
 DAMAGE = (  # what reading raises over a file that is cut off, or lies, or is of another kind
     SafetensorError,
@@ -40,7 +43,7 @@ HEADER_SIZE = struct.Struct("<Q")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds, and what is said of it."""
+    """The tensors of a file, and its metadata."""
 
     path: Path
     tensors: Mapping[str, Tensor]
@@ -48,52 +51,80 @@ class Checkpoint:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """What the metadata says of the network; some of it the tensors do not tell."""
+        """The metadata on the network itself, such as what its tensors leave open."""
         return self.metadata["config"]
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """The tensors of a file, on the CPU, and its metadata with that of `<file>.json` beside it.
+def read_checkpoint(path: StrPath) -> Checkpoint:
+    """The tensors of a model file, and its metadata with that of `<path>.json` beside it.
 
-    Most tensors are views of the file, read when they are used.
+    Args:
+        path: a safetensors or torch file, whatever its name.
+
+    Returns:
+        Tensors by name, on the CPU, in the precision of the file and without prefixes such as
+        `module.`. Most are views of the file, read when they are used.
+
+    Raises:
+        MissingModel: there is no such file.
+        DamagedCheckpoint: it is cut off, or neither safetensors nor of torch.
+        UnsafeCheckpoint: its pickle would do more than hold tensors; nothing of it was run.
+        UnsupportedCheckpoint: it holds no network, or one in a form that is not read.
     """
-    file = _existing(Path(path))
-    with gradients(), _naming(file):
-        tensors = _safetensors(file) if _is_safetensors(file) else describe(file).load()
+    file = _existing(path)
+    with gradients(), _translate_damage(file):
+        tensors = _safetensors(file) if _is_safetensors(file) else read_torch_file(file).load()
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
-def read_outline(path: str | os.PathLike[str]) -> Checkpoint:
-    """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone."""
-    file = _existing(Path(path))
-    with gradients(), _naming(file):
+def read_outline(path: StrPath) -> Checkpoint:
+    """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone.
+
+    Args:
+        path: a safetensors or torch file, whatever its name.
+
+    Returns:
+        Tensors without values by name, and the metadata.
+
+    Raises:
+        MissingModel, DamagedCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint: as
+            `read_checkpoint`.
+    """
+    file = _existing(path)
+    with gradients(), _translate_damage(file):
         if _is_safetensors(file):
             tensors = {name: tensor.to("meta") for name, tensor in _safetensors(file).items()}
         else:
-            tensors = describe(file).outline()
+            tensors = read_torch_file(file).outline()
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """The metadata in a safetensors file, overridden by that of `<file>.json` beside it."""
+    """The metadata in a safetensors file, overridden by that of `<path>.json` beside it."""
     metadata: dict[str, Any] = {}
     if _is_safetensors(path):
-        with _naming(path), _open(path) as opened:
+        with _translate_damage(path), _open(path) as opened:
             metadata = opened.metadata() or {}
     sidecar = path.with_name(f"{path.name}.json")
-    if sidecar.is_file():
-        metadata = {**metadata, **_json_object(sidecar, sidecar.read_bytes())}
-    return {**metadata, "config": _json_object(path, metadata.get("config", {}))}
+    try:
+        if sidecar.is_file():
+            metadata = {**metadata, **read_json(sidecar)}
+        config = metadata.get("config", {})
+        text = config if isinstance(config, str) else json.dumps(config)
+        return {**metadata, "config": parse_json(text, path)}
+    except ValueError as error:
+        raise DamagedCheckpoint(str(error)) from error
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise MissingModel(f"no model file {path}: put it there ({known_files.describe(path)})")
-    return path
+def _existing(path: StrPath) -> Path:
+    file = Path(path)
+    if not file.is_file():
+        raise MissingModel(f"no model file {file}: put it there")
+    return file
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do; its name decides where it begins as no file does."""
+    """Whether a file begins as safetensors do; its name decides where no file begins as it does."""
     with path.open("rb") as file:
         start = file.read(HEADER_SIZE.size + 1)
     if start.endswith(b"\0\0\0\0{"):
@@ -115,7 +146,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _translate_damage(path: Path) -> Iterator[None]:
     """Turns what goes wrong with a file into an error that names it and says what to do."""
     try:
         yield
@@ -128,22 +159,8 @@ def _naming(path: Path) -> Iterator[None]:
         raise UnsupportedCheckpoint(f"{path}: {error}") from error
     except DAMAGE as error:
         kind = "safetensors" if _is_safetensors(path) else "torch"
+        reason = str(error).strip().partition(". ")[0] or type(error).__name__
         raise DamagedCheckpoint(
             f"{path}: expected a whole {kind} file, got {path.stat().st_size:,} bytes that cannot "
-            f"be read ({_reason(error)}): fetch the file again"
+            f"be read ({printable(reason)}): fetch the file again"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return shown(str(error).strip().partition(". ")[0] or type(error).__name__)
-
-
-def _json_object(path: Path, value: Any) -> dict[str, Any]:
-    """The object, decoded where it is text."""
-    try:
-        value = json.loads(value) if isinstance(value, str | bytes) else value
-    except ValueError as error:
-        value = f"{value[:40]!r} ({error})"
-    if not isinstance(value, dict):
-        raise DamagedCheckpoint(f"{path}: expected a JSON object, got {value}: mend or remove it")
-    return value

@@ -1,7 +1,6 @@
-"""Writes tensors as safetensors that say what they are."""
+"""Writes tensors as safetensors, with metadata that says what they are."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,28 +11,38 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..files import atomic_write
+from ..files import StrPath, atomic_write
 
 
 def save_model(
-    path: str | os.PathLike[str],
+    path: StrPath,
     module: nn.Module,
     kind: str,
     config: Mapping[str, Any],
     metadata: Mapping[str, str] | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write the state dict in `dtype`, whole or not at all.
+    """Write a network's state dict as safetensors, whole or not at all.
 
-    `kind` is one of diffusion, identity, parser, gaze, lpips. `config` is what JSON can hold: the
-    fields of the network's configuration, and what the loader reads besides (`image_size`, ...).
+    Args:
+        path: where to write; a file that is there is replaced.
+        module: the network.
+        kind: what it does: diffusion, identity, parser, gaze or lpips.
+        config: what JSON can hold: the fields of the network's configuration, and what the loader
+            reads besides (`image_size` in pixels, `schedule`, ...).
+        metadata: more of it, such as a licence.
+        dtype: of the floats in the file.
+
+    Raises:
+        ValueError: a value is not finite, or `dtype` cannot hold it.
+        OSError: the file cannot be written, or reads other than it was written.
     """
     header = {**(metadata or {}), "kind": kind, "config": json.dumps(config)}
     save_tensors(path, module.state_dict(), header, dtype)
 
 
 def save_tensors(
-    path: str | os.PathLike[str],
+    path: StrPath,
     tensors: Mapping[str, Tensor],
     header: Mapping[str, str],
     dtype: torch.dtype | None = None,
@@ -42,13 +51,13 @@ def save_tensors(
 
     What was written is read back and compared before it takes its place.
     """
-    packed = _apart({name: _packed(name, tensor, dtype) for name, tensor in tensors.items()})
+    packed = _unshared({name: _packed(name, tensor, dtype) for name, tensor in tensors.items()})
     with atomic_write(path) as part:
         try:
             save_file(packed, part, dict(header))
         except SafetensorError as error:
             raise OSError(f"cannot write {path} ({error}): is there room on the disk?") from error
-        if not _holds(part, packed, header):
+        if not _reads_back(part, packed, header):
             raise OSError(f"{path} reads other than it was written: is the disk sound?")
 
 
@@ -63,7 +72,7 @@ def _packed(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return packed
 
 
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Each in memory of its own, as safetensors wants them."""
     users = Counter(tensor.untyped_storage().data_ptr() for tensor in tensors.values())
     return {
@@ -72,7 +81,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _holds(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bool:
+def _reads_back(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bool:
     with safe_open(file, framework="pt", device="cpu") as opened:
         same = opened.metadata() == header and set(opened.keys()) == set(tensors)
         return same and all(

@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from .errors import UnsupportedCheckpoint, printable
-from .pickles import Stub
+from .pickles import Stub, title
 from .rebuilders import PickledTensor
 
 Value = TypeVar("Value")
@@ -16,7 +16,7 @@ WRAPPERS = (  # names under which scripts put the network, the one that is best 
     *("model_state_dict", "state_dict", "model_state", "params", "model", "net", "network"),
     "module",
 )
-PREFIXES = re.compile(r"(?:module\.|_orig_mod\.)*")  # of DataParallel and of torch.compile
+PREFIXES = re.compile(r"\A(?:module\.|_orig_mod\.)*")  # of DataParallel and of torch.compile
 MODULE_PARTS = ("_parameters", "_buffers", "_modules")  # of a module
 MAX_MEMBERS = 50_000  # parameters, buffers and modules of a module
 MAX_NAME = 500  # characters
@@ -24,18 +24,18 @@ MAX_NAME = 500  # characters
 
 def find_tensors(content: Any) -> dict[str, PickledTensor]:
     """The tensors of the first network in an object of plain data."""
-    waiting, seen = [content], set()
+    waiting, visited = [content], set()
     while waiting:
-        held = waiting.pop()
-        if id(held) in seen:
+        value = waiting.pop()
+        if id(value) in visited:
             continue
-        seen.add(id(held))
-        if tensors := _network(held):
+        visited.add(id(value))
+        if tensors := _network(value):
             return tensors
-        waiting.extend(reversed(_wrapped(held)))
+        waiting.extend(reversed(_wrapped(value)))
     raise UnsupportedCheckpoint(
-        "expected a network or a dictionary of tensors (or one under "
-        f"{', '.join(WRAPPERS)}), got {_title(content)}: save the network's state_dict() alone"
+        f"expected a network or a dictionary of tensors (or one under {', '.join(WRAPPERS)}), "
+        f"got {_description(content)}: save the network's state_dict() alone"
     )
 
 
@@ -45,33 +45,31 @@ def unprefixed(tensors: Mapping[str, Value]) -> dict[str, Value]:
     return {name.removeprefix(prefix): value for name, value in tensors.items()}
 
 
-def _network(held: Any) -> dict[str, PickledTensor] | None:
-    if isinstance(held, Stub) and not held.state.keys().isdisjoint(MODULE_PARTS):
-        return _extract(held)
-    entries = _entries(held)
-    if entries and all(isinstance(value, PickledTensor) for value in entries.values()):
-        return entries
-    return None
+def _network(value: Any) -> dict[str, PickledTensor] | None:
+    """The tensors of a module or of a dictionary that holds nothing else."""
+    if isinstance(value, Stub) and not value.state.keys().isdisjoint(MODULE_PARTS):
+        return _extract(value)
+    entries = _entries(value)
+    return entries if all(isinstance(entry, PickledTensor) for entry in entries.values()) else None
 
 
-def _entries(held: Any) -> dict[str, Any]:
-    held = held.entries if isinstance(held, Stub) else held
-    return held if isinstance(held, dict) else {}
+def _entries(value: Any) -> dict[str, Any]:
+    value = value.entries if isinstance(value, Stub) else value
+    return value if isinstance(value, dict) else {}
 
 
-def _wrapped(held: Any) -> list[Any]:
-    if isinstance(held, list | tuple):
-        return list(held)
-    entries = _entries(held)
+def _wrapped(value: Any) -> list[Any]:
+    """The values among which a network may be: members, or entries under one of `WRAPPERS`."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    entries = _entries(value)
     return [entries[name] for name in WRAPPERS if name in entries]
 
 
-def _title(content: Any) -> str:
-    if isinstance(content, Stub):
-        return f"an object of {printable(content.cls)}"
-    if not isinstance(content, dict):
-        return f"a {type(content).__name__}"
-    return f"a dictionary of {', '.join(map(printable, list(content)[:5]))}"
+def _description(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"a dictionary of {', '.join(map(printable, list(content)[:5]))}"
+    return title(content)
 
 
 def _extract(root: Stub) -> dict[str, PickledTensor]:
@@ -88,8 +86,11 @@ def _extract(root: Stub) -> dict[str, PickledTensor]:
         members += sum(len(module.state.get(part, ())) for part in MODULE_PARTS)
         if members > MAX_MEMBERS:
             raise ValueError(f"its modules have more than {MAX_MEMBERS:,} members")
-        *own, children = (_members(prefix, module, part) for part in MODULE_PARTS)
-        tensors.update(_tensors(own))
+        parameters, buffers, children = (_members(prefix, module, part) for part in MODULE_PARTS)
+        for name, tensor in {**parameters, **buffers}.items():
+            if not isinstance(tensor, PickledTensor):
+                raise ValueError(f"its member {printable(name)} is no tensor")
+            tensors[name] = tensor
         waiting.extend((f"{name}.", child) for name, child in reversed(children.items()))
     return tensors
 
@@ -104,11 +105,3 @@ def _members(prefix: str, module: Stub, part: str) -> dict[str, Any]:
         if member is not None and not set.__contains__(transient, name):  # no list: that is slow
             members[f"{prefix}{name}"] = member
     return members
-
-
-def _tensors(members: Iterable[Mapping[str, Any]]) -> dict[str, PickledTensor]:
-    tensors = {name: member for part in members for name, member in part.items()}
-    for name, tensor in tensors.items():
-        if not isinstance(tensor, PickledTensor):
-            raise ValueError(f"its member {printable(name)} is no tensor")
-    return tensors

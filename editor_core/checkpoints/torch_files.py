@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from .archives import open_archive
-from .errors import UnsupportedCheckpoint, shown
-from .pickles import MAX_INSTRUCTIONS, read_pickle
+from .errors import UnsupportedCheckpoint, printable
+from .pickles import MAX_INSTRUCTIONS, is_key, read_pickle
 from .rebuilders import CALLS, PickledStorage, PickledTensor, pickled_storage
 from .state_dicts import find_tensors
 
@@ -58,7 +58,7 @@ class TorchFile:
         }
 
 
-def describe(path: Path) -> TorchFile:
+def read_torch_file(path: Path) -> TorchFile:
     """The network in a torch file; runs nothing, and reads no values.
 
     Raises `UnsafeCheckpoint`, `UnsupportedCheckpoint`, or one of `reading.DAMAGE`.
@@ -81,7 +81,7 @@ def _check(tensors: Iterable[PickledTensor], places: Mapping[str, range], size: 
     for storage in {tensor.storage for tensor in tensors}:
         end = (storage.start + storage.numel) * storage.dtype.itemsize
         if end > len(places.get(storage.key, ())):
-            raise ValueError(f"its storage {shown(storage.key)} is missing or cut off")
+            raise ValueError(f"its storage {printable(storage.key)} is missing or cut off")
     if sum(tensor.nbytes for tensor in tensors) > SHARED * size + SLACK:
         raise ValueError("its tensors are views that are larger together than the file allows")
 
@@ -146,7 +146,10 @@ class _Legacy:
             raise ValueError("its numbers are not little-endian")
         content = self._pickle()
         keys = self._pickle(PREAMBLE + 3 * len(self._declared))
-        return content, self._places(keys)
+        names = list(filter(is_key, keys)) if isinstance(keys, list) else []
+        if len(names) != len(self._declared) or set(names) != self._declared.keys():
+            raise ValueError("its storages are not those of its tensors")
+        return content, {key: self._place(key) for key in names}  # in the order of the file
 
     def _pickle(self, instructions: int = MAX_INSTRUCTIONS) -> Any:
         stream = io.BytesIO(self._mapped[self._at : self._at + MAX_PICKLE])
@@ -160,18 +163,12 @@ class _Legacy:
             self._declared[found.key] = pickled_storage(saved[:5])  # without its view
         return found
 
-    def _places(self, keys: Any) -> dict[str, range]:
-        """Where the storages are, in the order of the keys, each after its number of elements."""
-        names = [key for key in keys if isinstance(key, str)] if isinstance(keys, list) else []
-        if sorted(names) != sorted(self._declared):
-            raise ValueError("its storages are not those of its tensors")
-        return {key: self._place(key) for key in names}
-
     def _place(self, key: str) -> range:
+        """Where the next storage is, after its number of elements."""
         storage = self._declared[key]
         (numel,) = NUMEL.unpack_from(self._mapped, self._at)
         start = self._at + NUMEL.size
         self._at = start + numel * storage.dtype.itemsize
         if numel != storage.numel or self._at > len(self._mapped):
-            raise ValueError(f"its storage {shown(key)} is not as large as it should be")
+            raise ValueError(f"its storage {printable(key)} is not as large as it should be")
         return range(start, self._at)

@@ -1,4 +1,4 @@
-"""What the commands that edit the user's pictures ask alike: the settings, and the models."""
+"""Arguments that several commands share: settings, as they are declared, and models."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from ..autograd import gradients
+from ..declare import declared
 from ..loading.models import PRECISIONS, FaceModels, find_models, load_models
 from ..presets import preset
-from ..settings import CHOICES, EditSettings
+from ..settings import EditSettings
 
 SETTINGS = (
     *("seed", "candidates", "respacing", "skip"),
@@ -21,21 +22,22 @@ SETTINGS = (
 )
 
 
+def add_setting(parser: argparse.ArgumentParser, settings: type, name: str) -> None:
+    """The flag of a declared setting; without the flag its argument is None."""
+    declaration = declared(settings)[name]
+    parser.add_argument(
+        f"--{name.replace('_', '-')}",
+        type=type(declaration.default),
+        choices=declaration.choices or None,
+        help=declaration.help.replace("%", "%%"),
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """A preset, and what may be changed in it."""
     parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
-    parser.add_argument("--seed", type=int, help="of the first candidate; the next has the next")
-    parser.add_argument("--candidates", type=int, help="edits, of which the closest is written")
-    parser.add_argument("--respacing", help="steps of the full schedule: 100, ddim25 or 10,10,10")
-    parser.add_argument("--skip", type=int, help="of those steps, noisiest first")
-    parser.add_argument("--sampler", choices=CHOICES["sampler"], help="ddim does with fewer steps")
-    parser.add_argument(
-        "--gradient", choices=CHOICES["gradient"], help="estimate: faster, another result"
-    )
-    parser.add_argument(
-        "--guide-every", type=int, metavar="N", help="guide one step in N: faster, another result"
-    )
-    parser.add_argument("--memory", choices=CHOICES["memory"], help="low: slower, the same result")
+    for name in SETTINGS:
+        add_setting(parser, EditSettings, name)
 
 
 def settings_of(arguments: argparse.Namespace) -> EditSettings:
@@ -72,7 +74,7 @@ def models_of(folder: Path, precision: str = "fp32", compiled: bool = False) -> 
 
 
 def describe_models(models: FaceModels, folder: Path) -> None:
-    """Prints what each of the models is, and its file in the folder."""
+    """Print what each of the models is, and its file in the folder."""
     files = find_models(folder)
     for kind in filter(files.get, vars(models)):
         network = network_of(getattr(models, kind))

@@ -7,10 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..diffusion.sampling import Listener, Step
+from ..diffusion.sampling import Step, StepCallback
 from ..files import check_destination
 from ..images import read_mask, read_photo, to_mask, write_png
-from ..loading.known_files import hashed
+from ..loading.known_files import cached_sha256
 from ..loading.models import find_models
 from ..photos import edit_photos
 from ..provenance import picture_metadata
@@ -61,8 +61,8 @@ def swap(arguments: argparse.Namespace) -> None:
     print(f"wrote {arguments.out}: identity distance {distances}")
 
 
-def advancing(bar: tqdm) -> Listener:
-    """A listener that moves the bar, and tells it the number of steps."""
+def advancing(bar: tqdm) -> StepCallback:
+    """A callback that moves the bar, and tells it the number of steps."""
 
     def advance(step: Step) -> None:
         bar.total = step.total
@@ -73,9 +73,7 @@ def advancing(bar: tqdm) -> Listener:
 
 def settings_as_json(name: str, settings: EditSettings) -> dict[str, Any]:
     """The settings that a preset's name and the user's choices came to."""
-    numbers = asdict(settings)
-    del numbers["behaviour"]  # code, which the preset's name stands for
-    return {"preset": name, **numbers}
+    return {"preset": name, **asdict(settings)}
 
 
 def edit_metadata(
@@ -83,6 +81,6 @@ def edit_metadata(
 ) -> dict[str, str]:
     """What an edited picture says of itself, `models` being the folder of the model files."""
     files = find_models(models).values()
-    hashes = {path.relative_to(models).as_posix(): hashed(path) for path in files}
+    hashes = {path.relative_to(models).as_posix(): cached_sha256(path) for path in files}
     told = {**settings_as_json(name, settings), "precision": precision}
     return picture_metadata(told, hashes)

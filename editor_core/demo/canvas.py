@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from .colours import rgb
 from .people import Scene
 
 
@@ -18,7 +19,8 @@ class Canvas:
         self.x, self.y, self.pixel = x, y, pixel
         self.image = torch.zeros(len(scene), 3, *x.shape[1:])
         self.labels = torch.zeros(len(scene), *x.shape[1:], dtype=torch.int64)
-        self.light = illumination(scene)
+        warmth = 1 + column(scene["light_warmth"])[:, None] * rgb(0.04, 0.0, -0.05)
+        self.light = column(scene["light_strength"])[:, None] * warmth  # (B,3,1,1)
 
     @classmethod
     def square(cls, scene: Scene, size: int) -> Canvas:
@@ -39,13 +41,6 @@ class Canvas:
         """Blend `colour` in and claim the pixels that it mostly covers for `label`."""
         self.tint(amount, colour)
         self.labels = torch.where(amount > 0.5, int(label), self.labels)
-
-
-def illumination(scene: Scene) -> torch.Tensor:  # -> (B,3,1,1)
-    """Strength and warmth of the light on the whole picture."""
-    tint = torch.tensor([0.04, 0.0, -0.05])[None, :, None, None]
-    warmth = scene["light_warmth"][:, None, None, None]
-    return scene["light_strength"][:, None, None, None] * (1 + warmth * tint)
 
 
 def smooth(x: torch.Tensor, low: float, high: float) -> torch.Tensor:

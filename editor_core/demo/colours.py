@@ -5,13 +5,18 @@ from __future__ import annotations
 import torch
 
 
+def rgb(red: float, green: float, blue: float) -> torch.Tensor:  # -> (1,3,1,1)
+    """One colour, for use against pictures."""
+    return torch.tensor([red, green, blue])[None, :, None, None]
+
+
 def hsl(hue, saturation, lightness) -> torch.Tensor:
     """Hue, saturation, lightness (B,) in [0,1] to RGB (B,3,1,1) in [0,1]."""
     offsets = torch.tensor([0.0, 8.0, 4.0])
     k = (offsets + 12 * hue[:, None]) % 12
     amplitude = (saturation * torch.minimum(lightness, 1 - lightness))[:, None]
-    rgb = lightness[:, None] - amplitude * torch.minimum(k - 3, 9 - k).clamp(-1, 1)
-    return rgb[:, :, None, None]
+    colour = lightness[:, None] - amplitude * torch.minimum(k - 3, 9 - k).clamp(-1, 1)
+    return colour[:, :, None, None]
 
 
 def ramp(position, *stops) -> torch.Tensor:
@@ -33,8 +38,8 @@ def skin_colour(traits) -> torch.Tensor:
         (0.90, 0.71, 0.59),
         (0.98, 0.84, 0.76),
     )
-    warm = torch.tensor([0.025, 0.0, -0.045])[None, :, None, None]
-    return (tone + traits["skin_warmth"][:, None, None, None] * warm).clamp(0, 1)
+    warmth = traits["skin_warmth"][:, None, None, None] * rgb(0.025, 0.0, -0.045)
+    return (tone + warmth).clamp(0, 1)
 
 
 def hair_colour(lightness, warmth) -> torch.Tensor:
@@ -42,8 +47,7 @@ def hair_colour(lightness, warmth) -> torch.Tensor:
     base = ramp(
         lightness, (0.09, 0.07, 0.07), (0.30, 0.19, 0.12), (0.58, 0.41, 0.24), (0.88, 0.74, 0.5)
     )
-    red = torch.tensor([0.14, -0.02, -0.06])[None, :, None, None]
-    return (base + warmth[:, None, None, None] * red).clamp(0, 1)
+    return (base + warmth[:, None, None, None] * rgb(0.14, -0.02, -0.06)).clamp(0, 1)
 
 
 def iris_colour(face) -> torch.Tensor:

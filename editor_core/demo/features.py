@@ -6,7 +6,7 @@ import torch
 
 from ..face.parsing import FacePart
 from .canvas import Canvas, column, smooth
-from .colours import hair_colour, hsl, iris_colour, lip_colour, skin_colour
+from .colours import hair_colour, hsl, iris_colour, lip_colour, rgb, skin_colour
 from .head import Head
 from .people import InnerFace, Scene
 
@@ -29,7 +29,7 @@ def draw_skin(canvas: Canvas, head: Head, face: InnerFace) -> None:
     """Complexion: tone, blush, stubble, freckles and a mole."""
     skin = skin_colour(face) * head.shade
     canvas.paint(head.outline, skin, FacePart.SKIN)
-    red = skin * torch.tensor([1.05, 0.66, 0.66])[None, :, None, None]
+    red = skin * rgb(1.05, 0.66, 0.66)
     for side in (-1, 1):
         cheek = 1 - smooth(distance(head.u - side * 0.52, head.v - 0.28), 0.05, 0.34)
         canvas.tint(cheek * head.outline * column(face["blush"]) * 0.75, red)
@@ -75,27 +75,21 @@ def draw_nose(canvas: Canvas, head: Head, face: InnerFace) -> None:
 
 def draw_eye(canvas: Canvas, head: Head, face: InnerFace, scene: Scene, side: int) -> None:
     """Eye shadow, almond, iris, pupil, highlight and lashes; side -1 is the image's left."""
-    u, v, half_width = eye_frame(head, face, side)
-    height = column(face["eye_height"])
+    u = head.u - side * column(face["eye_spacing"])  # outwards reversed on the left
+    v = head.v - EYE_V + side * u * column(face["eye_tilt"])
+    half_width, height = column(face["eye_width"]), column(face["eye_height"])
     opening = height * (1 - (u / half_width) ** 2).clamp(min=0)
     lid_up, lid_down = v + opening, v - opening * 0.82
     almond = torch.maximum(torch.maximum(-lid_up, lid_down), u.abs() - half_width) * head.height
     draw_eye_shadow(canvas, head, face, u, v)
     inside = canvas.coverage(almond)
-    white = torch.tensor([0.96, 0.95, 0.94])[None, :, None, None]
+    white = rgb(0.96, 0.95, 0.94)
     label = FacePart.L_EYE if side < 0 else FacePart.R_EYE
     canvas.paint(inside, white * (0.78 + 0.22 * smooth(lid_up, 0.0, 0.10))[:, None], label)
     draw_iris(canvas, head, face, scene, u, v, inside)
     lash = torch.maximum(lid_up.abs() - 0.035, u.abs() - half_width * 1.04) * head.height
     dark = hair_colour(face["brow_lightness"] * 0.25, face["brow_warmth"])
     canvas.tint(canvas.coverage(lash) * column(face["lash_weight"]) * 0.9, dark)
-
-
-def eye_frame(head: Head, face: InnerFace, side: int):
-    """Coordinates centred on an eye and turned by its tilt, u outwards reversed on the left."""
-    u = head.u - side * column(face["eye_spacing"])
-    v = head.v - EYE_V + side * u * column(face["eye_tilt"])
-    return u, v, column(face["eye_width"])
 
 
 def draw_eye_shadow(canvas: Canvas, head: Head, face: InnerFace, u, v) -> None:

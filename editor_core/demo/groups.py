@@ -10,7 +10,7 @@ import torch
 from ..face.aligning import Box
 from ..face.finding import box_around
 from ..face.records import Faces, Size, make_faces
-from ..face.resampling import invert, sample_points, shifted, transform
+from ..face.resampling import invert, offset_input, sample_points, transform
 from .canvas import Canvas
 from .landmarks import five_points
 from .pairs import UNSEEN
@@ -33,9 +33,9 @@ class Group:
     def __len__(self) -> int:
         return len(self.identity)
 
-    def wearing(self, inner: InnerFace) -> Group:
+    def with_inner_face(self, inner: InnerFace) -> Group:
         """The true swap: these people with somebody else's inner faces."""
-        return replace(self, identity=self.identity.wearing(inner))
+        return replace(self, identity=self.identity.with_inner_face(inner))
 
     @property
     def points(self) -> torch.Tensor:  # (n,5,2)
@@ -89,7 +89,7 @@ def placed_canvas(scene: Scene, place: torch.Tensor, box: Box) -> Canvas:
     """The part of a photo that the box cuts out, in the coordinates of a portrait."""
     x0, y0, x1, y1 = box
     to_portrait = invert(place)
-    at = sample_points(shifted(to_portrait, (x0, y0)), (y1 - y0, x1 - x0), 1)
+    at = sample_points(offset_input(to_portrait, (x0, y0)), (y1 - y0, x1 - x0), 1)
     return Canvas(scene, at[..., 0], at[..., 1], to_portrait[0, :, :2].det().sqrt().item())
 
 
@@ -103,7 +103,14 @@ def bounds(place: torch.Tensor, size: Size) -> Box:  # (2,3)
 
 
 def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupPhotos:
-    """People whom no training has seen, side by side; in further frames they move."""
+    """People outside all training, side by side; in further frames they move.
+
+    Args:
+        seed: Of the people and of their places.
+        people: How many of them.
+        frames: How many pictures of them.
+        size: Height and width in pixels.
+    """
     return photograph(random_groups(seed, people, frames, size), size)
 
 
@@ -123,27 +130,24 @@ def random_groups(seed: int, people: int, frames: int, size: Size) -> list[Group
     """The same people in every frame, on their way from one pose to another."""
     generator = torch.Generator().manual_seed(UNSEEN + seed)
     first = random_group(people, size, generator)
-    last = moved(first, generator)
-    return [between(first, last, k / max(1, frames - 1)) for k in range(frames)]
+    last = move_group(first, generator)
+    return [interpolate_group(first, last, k / max(1, frames - 1)) for k in range(frames)]
 
 
 def random_group(people: int, size: Size, generator: torch.Generator) -> Group:
     """People in a row, each leaning a little, all showing both eyes."""
-    shown = [random_person(generator) for _ in range(people)]
-    identity, scene = Identity.stack([p for p, _ in shown]), Scene.stack([s for _, s in shown])
+    identities, scenes = [], []
+    for _ in range(people):
+        identities.append(Identity.random(1, generator))
+        scenes.append(random_scene(identities[-1], generator)[0])
     column = size[1] / people
     smaller, angle, height = (torch.rand(people, generator=generator) for _ in range(3))
     half = min(column * 0.65, size[0] * 0.45) * (1 - 0.25 * smaller)
     x = (torch.arange(people) + 0.5) * column
     y = size[0] * (0.5 + 0.2 * height)
     angle = TURN * (2 * angle - 1)
-    return Group(identity, scene, placement(half, angle, torch.stack([x, y], 1)))
-
-
-def random_person(generator: torch.Generator) -> tuple[Identity, Scene]:
-    """Somebody, in a scene."""
-    identity = Identity.random(1, generator)
-    return identity, random_scene(identity, generator)[0]
+    place = placement(half, angle, torch.stack([x, y], 1))
+    return Group(Identity.stack(identities), Scene.stack(scenes), place)
 
 
 def random_scene(identity: Identity, generator: torch.Generator) -> tuple[Scene, Portrait]:
@@ -162,7 +166,7 @@ def placement(half: torch.Tensor, angle: torch.Tensor, centre: torch.Tensor) -> 
     return torch.cat([turn, centre[..., None]], 2)
 
 
-def moved(group: Group, generator: torch.Generator) -> Group:
+def move_group(group: Group, generator: torch.Generator) -> Group:
     """The same people in the same clothes and light, elsewhere and looking elsewhere."""
     other = Scene.random(len(group), generator)
     pose = {name: other.column(name) for name in ("yaw", "pitch", "gaze_yaw", "gaze_pitch")}
@@ -172,7 +176,7 @@ def moved(group: Group, generator: torch.Generator) -> Group:
     return replace(group, scene=group.scene.with_(**pose), place=place)
 
 
-def between(first: Group, last: Group, way: float) -> Group:
-    """Where the people are after a share of the way, 0 to 1."""
-    scene = replace(first.scene, values=torch.lerp(first.scene.values, last.scene.values, way))
-    return replace(first, scene=scene, place=torch.lerp(first.place, last.place, way))
+def interpolate_group(first: Group, last: Group, share: float) -> Group:
+    """The people after a share of the way, 0 to 1."""
+    scene = replace(first.scene, values=torch.lerp(first.scene.values, last.scene.values, share))
+    return replace(first, scene=scene, place=torch.lerp(first.place, last.place, share))

@@ -9,7 +9,7 @@ from ..loading.models import FaceModels, load_models
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def file_of(kind: str) -> Path:
+def demo_file(kind: str) -> Path:
     """Laid out as ComfyUI's model folders are, one folder a kind."""
     return WEIGHTS / kind / "demo.safetensors"
 

@@ -1,4 +1,4 @@
-"""Source, target and true swap of people that no training has seen."""
+"""Source, target and true swap of people outside all training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DrawnPairs:
 
 
 def draw_pairs(count: int, seed: int, size: int) -> DrawnPairs:
-    """Draw `count` pairs; pair k of seed s is pair 0 of seed s + k."""
+    """Draw `count` pairs of portraits of `size` pixels; pair k of seed s is pair 0 of seed s + k."""
     drawn = [draw_pair(seed + k, size) for k in range(count)]
     portraits = zip(*(vars(pair).values() for pair in drawn), strict=True)
     return DrawnPairs(*(Portrait.stack(one) for one in portraits))
@@ -48,5 +48,5 @@ def draw_pair(seed: int, size: int) -> DrawnPairs:
         people, scenes = Identity.random(2, generator), Scene.random(2, generator)
         source, target = (draw(people.rows([k]), scenes.rows([k]), size) for k in (0, 1))
         if both_eyes_visible(target.labels).all():
-            swapped = people.rows([1]).wearing(people.rows([0]).inner)
+            swapped = people.rows([1]).with_inner_face(people.rows([0]).inner)
             return DrawnPairs(source, target, draw(swapped, scenes.rows([1]), size))

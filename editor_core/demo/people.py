@@ -180,6 +180,6 @@ class Identity:
         inner = InnerFace.stack([each.inner for each in people])
         return cls(inner, OuterHead.stack([each.outer for each in people]))
 
-    def wearing(self, inner: InnerFace) -> Identity:
+    def with_inner_face(self, inner: InnerFace) -> Identity:
         """The true swap: these heads with somebody else's inner faces."""
         return replace(self, inner=inner)

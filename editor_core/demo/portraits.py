@@ -16,10 +16,11 @@ from ..face.gaze import Gaze
 from ..face.parsing import FacePart
 from . import features
 from .canvas import Canvas, column, smooth
-from .colours import cloth_colour, hair_colour, hsl, skin_colour
+from .colours import cloth_colour, hair_colour, hsl, rgb, skin_colour
 from .head import Head, pose_head
 from .people import Identity, OuterHead, Scene
 
+GOLD = (0.87, 0.72, 0.30)  # of jewellery
 MIN_EYE_AREA = 0.003  # share of the picture that a visible eye takes
 
 
@@ -125,7 +126,7 @@ def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
     canvas.paint(canvas.coverage(shoulders), skin * 0.93, FacePart.NECK)
     chain = (ellipse(x, canvas.y - 0.66, head.width * 0.62, 0.27)).abs() - 0.018
     worn = torch.maximum(chain, 0.68 - canvas.y)
-    canvas.paint(canvas.coverage(worn) * shown(scene["necklace"]), gold(), FacePart.NECK_LACE)
+    canvas.paint(canvas.coverage(worn) * is_worn(scene["necklace"]), rgb(*GOLD), FacePart.NECK_LACE)
     opening = ellipse(x, canvas.y - 0.72, head.width * 0.72, 0.12 + 0.2 * column(scene["neckline"]))
     garment = torch.maximum(shoulders, -opening)
     fold = 1 + 0.08 * (x * 9).sin() - 0.2 * smooth(x.abs(), 0.5, 1.0)
@@ -146,7 +147,9 @@ def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
         inside = ellipse(x - side * 0.015, y, 0.045 * size, 0.09 * size)
         canvas.tint(canvas.coverage(inside) * 0.35, skin * 0.6)
         ring = ellipse(x - side * 0.02, y - 0.19 * size, 0.035, 0.045)
-        canvas.paint(canvas.coverage(ring) * shown(scene["earrings"]), gold(), FacePart.EAR_RING)
+        canvas.paint(
+            canvas.coverage(ring) * is_worn(scene["earrings"]), rgb(*GOLD), FacePart.EAR_RING
+        )
 
 
 def draw_hair_in_front(canvas: Canvas, head: Head, outer: OuterHead) -> None:
@@ -168,7 +171,7 @@ def draw_hat(canvas: Canvas, head: Head, outer: OuterHead) -> None:
     crown = ellipse(head.x, head.y + 0.10, head.width + volume, head.height * 0.95 + volume * 0.7)
     cap = torch.maximum(crown, (head.v + 0.66) * head.height)
     knit = 1 + 0.10 * (head.x * 40).sin()
-    worn = shown(outer["hat"])
+    worn = is_worn(outer["hat"])
     canvas.paint(canvas.coverage(cap) * worn, colour * knit[:, None] * head.shade, FacePart.HAT)
     brim = torch.maximum(cap, (-0.80 - head.v) * head.height)
     canvas.tint(canvas.coverage(brim) * worn * 0.5, colour * 0.5)
@@ -177,7 +180,7 @@ def draw_hat(canvas: Canvas, head: Head, outer: OuterHead) -> None:
 def draw_glasses(canvas: Canvas, head: Head, inner, scene: Scene) -> None:
     """Two rims and a bridge; the lenses are clear and belong to what is behind them."""
     spacing = column(inner["eye_spacing"])
-    worn, tone = shown(scene["glasses"]), scene["glasses_lightness"]
+    worn, tone = is_worn(scene["glasses"]), scene["glasses_lightness"]
     rims = torch.full_like(head.u, 9.0)
     for side in (-1, 1):
         rim = ellipse(head.u - side * spacing, head.v - features.EYE_V, 0.36, 0.27).abs() - 0.028
@@ -194,11 +197,6 @@ def ellipse(x, y, a, b) -> torch.Tensor:
     return (((x / a) ** 2 + (y / b) ** 2).clamp(min=1e-8).sqrt() - 1) * scale
 
 
-def shown(chance: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
+def is_worn(chance: torch.Tensor) -> torch.Tensor:  # (B,) -> (B,1,1)
     """1 where an occasional accessory is worn: its parameter is above zero."""
     return column((chance > 0).float())
-
-
-def gold() -> torch.Tensor:
-    """The colour of jewellery, (1,3,1,1)."""
-    return torch.tensor([0.87, 0.72, 0.30])[None, :, None, None]

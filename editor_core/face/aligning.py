@@ -10,17 +10,26 @@ from torch import Tensor
 
 from ..images import rgb, to_signed
 from .records import Faces, Size
-from .resampling import counted_from, inside, invert, resample, transform
+from .resampling import coverage, invert, offset_output, resample, transform
 from .templates import Template
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, the second corner exclusive
-SMALLEST = 4  # pixels of the photo that a crop's side may cover
-LARGEST = 4  # photos that it may cover
-READ = 2  # pixels around a crop that its interpolation may read
+MIN_SIDE = 4  # pixels of the photo that a crop's side covers
+MAX_PHOTOS = 4  # photos that it covers, side by side
+MARGIN = 2  # pixels around a crop that its interpolation may read
 
 
 def align_faces(faces: Faces, template: Template, size: int) -> Faces:
-    """The faces with the affines of their crops, each `size` pixels a side."""
+    """The faces with the affines of their crops.
+
+    Args:
+        faces: From a detector, `locate_faces` or a `faces_in_...` function.
+        template: Where a crop has its face, for instance `template_named("ffhq")`.
+        size: Pixels of a crop's side.
+
+    Raises:
+        ValueError: A crop lies outside its photo, or is too small or too large to be meant.
+    """
     aligned = replace(faces, affine=template.affine(faces) * size, crop_size=size)
     _require_sides(aligned)
     _require_touching(aligned)
@@ -29,12 +38,12 @@ def align_faces(faces: Faces, template: Template, size: int) -> Faces:
 
 def _require_sides(faces: Faces) -> None:
     affine, size = faces.aligned()
-    most = LARGEST * max(faces.size)
+    most = MAX_PHOTOS * max(faces.size)
     for row, side in enumerate((size / affine[:, :, :2].det().abs().sqrt()).tolist()):
-        if not SMALLEST <= side <= most:
+        if not MIN_SIDE <= side <= most:
             raise ValueError(
                 f"the crop of face {row} is {side:.4g} pixels of the photo wide, expected "
-                f"{SMALLEST} to {most}: give its box or points in pixels of the photo"
+                f"{MIN_SIDE} to {most}: give its box or points in pixels of the photo"
             )
 
 
@@ -58,14 +67,22 @@ def quads(faces: Faces) -> Tensor:  # (n,4,2)
 
 @dataclass(frozen=True)
 class Crops:
-    """What the faces' crops show."""
+    """The pixels of faces, as they were aligned."""
 
     image: Tensor  # (n,3,S,S) in [-1,1]; beyond the photo's edges it is reflected
     inside: Tensor  # (n,1,S,S) in [0,1]: how much of each pixel lies in the photo
 
 
-def crop_faces(photos: Tensor, faces: Faces) -> Crops:  # (frames,H,W,1, 3 or 4) in [0,1]
-    """The crop of every aligned face; of a photo no more is converted than its crops need."""
+def crop_faces(photos: Tensor, faces: Faces) -> Crops:
+    """The crop of every aligned face; of a photo no more is converted than its crops need.
+
+    Args:
+        photos: (frames,H,W,3 or 4) in [0,1], those that the faces were found in.
+        faces: Aligned faces.
+
+    Raises:
+        ValueError: The faces are not aligned, or are of other photos.
+    """
     require_frames(photos, faces)
     _, size = faces.aligned()
     crops = [crop_face(photos, face) for face in faces]
@@ -80,15 +97,15 @@ def crop_face(photos: Tensor, face: Faces) -> Crops:
     """The crop of one face."""
     affine, size = face.aligned()
     to_photo = invert(affine)
-    x0, y0, x1, y1 = needed(quads(face)[0], face.size)
+    x0, y0, x1, y1 = _pixels_read(quads(face)[0], face.size)
     window = to_signed(rgb(photos[face.frame, y0:y1, x0:x1]).float(), "photo")
-    image = resample(window, counted_from(to_photo, (x0, y0)), (size, size), "reflection")
-    return Crops(image, inside(to_photo, (size, size), face.size).to(image))
+    image = resample(window, offset_output(to_photo, (x0, y0)), (size, size), "reflection")
+    return Crops(image, coverage(to_photo, (size, size), face.size).to(image))
 
 
 def crop_masks(masks: Tensor, faces: Faces) -> Tensor:  # (frames or 1,H,W) -> (n,S,S)
-    """What lies in each crop of the photos' masks; beyond the photo's edges there is none."""
-    affine, size = faces.aligned()
+    """The crops of the photos' masks; beyond the photo's edges there is none."""
+    _, size = faces.aligned()
     rows = masks.expand(faces.frames, -1, -1)
     crops = [
         resample(rows[face.frame][:, None], invert(face.aligned()[0]), (size, size), "zeros")[0]
@@ -97,7 +114,7 @@ def crop_masks(masks: Tensor, faces: Faces) -> Tensor:  # (frames or 1,H,W) -> (
     return torch.cat([masks.new_zeros(0, size, size), *crops])
 
 
-def needed(quad: Tensor, size: Size) -> Box:  # (4,2)
+def _pixels_read(quad: Tensor, size: Size) -> Box:  # (4,2)
     """The pixels that a crop reads: those within it, and those reflected beyond the photo."""
     (left, top), (right, bottom) = quad.amin(0).tolist(), quad.amax(0).tolist()
     (x0, x1), (y0, y1) = _span(left, right, size[1]), _span(top, bottom, size[0])
@@ -106,13 +123,13 @@ def needed(quad: Tensor, size: Size) -> Box:  # (4,2)
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
     mirrored_low, mirrored_high = -low, 2 * length - high
-    first = math.floor(min(low, mirrored_high)) - READ
-    last = math.ceil(max(high, mirrored_low)) + READ
+    first = math.floor(min(low, mirrored_high)) - MARGIN
+    last = math.ceil(max(high, mirrored_low)) + MARGIN
     return min(max(first, 0), length - 1), max(min(last, length), 1)
 
 
 def require_frames(photos: Tensor, faces: Faces) -> None:
-    """Refuses photos other than those in which the faces were found."""
+    """Refuse photos other than those in which the faces were found."""
     count, (height, width) = len(photos), photos.shape[1:3]
     if (count, (height, width)) != (faces.frames, faces.size):
         h, w = faces.size

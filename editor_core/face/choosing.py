@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .aligning import crop_faces
+from ..declare import check, setting
 from .finding import require_masks
-from .identity import IdentityEncoder, embed_identity, identity_distance
+from .identity import identity_distance
 from .records import Faces
 
 SAME_PERSON = 0.6  # identity distance up to which two faces are taken for one person's
@@ -24,20 +25,47 @@ ORDERS: dict[str, Callable[[Faces], Tensor]] = {
 """What faces are ordered by; lower comes first."""
 
 
-def choose_by_number(faces: Faces, order: str, numbers: Sequence[int] | None) -> Faces:
-    """The faces in those places of an order, from 0 in every frame; None for all of them.
+@dataclass(frozen=True)
+class FaceChoice:
+    """Which faces are wanted.
+
+    Raises:
+        ValueError: The order is none of ORDERS, or the distance is negative.
+    """
+
+    order: str = setting(
+        "left to right",
+        "What the numbers count; the same in every run, and for tracked people in every frame.",
+        choices=tuple(ORDERS),
+    )
+    numbers: str = setting(
+        "", "Places in that order, from 0 in each picture, as 0, 2. Empty: all."
+    )
+    max_distance: float = setting(
+        SAME_PERSON,
+        "Identity distance up to which a face is the wanted person's; more takes less likely ones.",
+        low=0.0,
+        high=2.0,
+        step=0.05,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def choose_by_number(faces: Faces, choice: FaceChoice) -> Faces:
+    """The faces in some places of an order, from 0 in every frame.
 
     Tracked people have one place in all frames, by the mean of what they are ordered by.
     """
-    if order not in ORDERS:
-        raise ValueError(f'order is "{order}", expected one of: {", ".join(ORDERS)}')
-    place = places(faces, ORDERS[order](faces))
+    numbers = numbers_in(choice.numbers)
     if numbers is None:
         return faces
-    return faces.rows(torch.isin(place, torch.tensor(list(numbers))).nonzero().flatten())
+    place = _places(faces, ORDERS[choice.order](faces))
+    return faces.rows(torch.isin(place, torch.tensor(numbers)).nonzero().flatten())
 
 
-def places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
+def _places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
     """Every face's place by `key`, in its frame, or among all the people where they are known."""
     if faces.person is not None:
         return _places_of_people(faces.person, key)
@@ -47,12 +75,20 @@ def places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
     return place
 
 
-def _places_of_people(person: Tensor, key: Tensor) -> Tensor:
+def _places_of_people(person: Tensor, key: Tensor) -> Tensor:  # (n,), (n,) -> (n,)
     people = person.unique()
     means = [key[person == each].mean().item() for each in people]
     ranked = sorted(zip(means, people.tolist(), strict=True))
     rank = {number: place for place, (_, number) in enumerate(ranked)}
     return torch.tensor([rank[number] for number in person.tolist()], dtype=torch.int64)
+
+
+def _by_frame(faces: Faces) -> list[list[int]]:
+    """The rows of every frame that has faces."""
+    return [
+        (faces.frame == frame).nonzero().flatten().tolist()
+        for frame in faces.frame.unique().tolist()
+    ]
 
 
 def numbers_in(text: str) -> list[int] | None:
@@ -63,18 +99,12 @@ def numbers_in(text: str) -> list[int] | None:
     return [int(word) for word in words] or None
 
 
-def embed_faces(encoder: IdentityEncoder, photos: Tensor, faces: Faces) -> Tensor:  # -> (n,E)
-    """The identities of aligned faces."""
-    like = next(encoder.network.parameters())
-    crops = crop_faces(photos, faces).image.to(like)
-    rows = [embed_identity(encoder, crop[None]).float().cpu() for crop in crops]
-    return torch.cat(rows) if rows else torch.zeros(0, 1)
+def choose_by_likeness(
+    faces: Faces, reference: Tensor, max_distance: float = SAME_PERSON
+) -> Faces:  # reference (m,E)
+    """In every frame the face most like one of m people, one for each.
 
-
-def choose_by_likeness(faces: Faces, reference: Tensor, most: float = SAME_PERSON) -> Faces:
-    """In every frame the face most like one of the people `reference` (m,E), one for each.
-
-    A face further than `most` (identity distance) from a person is not theirs.
+    A face further than `max_distance` (identity distance) from a person is not theirs.
     """
     if faces.embedding is None:
         raise ValueError("the faces have no embeddings, expected some to compare: embed them first")
@@ -85,17 +115,9 @@ def choose_by_likeness(faces: Faces, reference: Tensor, most: float = SAME_PERSO
         rows[int(column.argmin())]
         for rows in _by_frame(faces)
         for column in distance[rows].T
-        if column.min() <= most
+        if column.min() <= max_distance
     }
     return faces.rows(sorted(chosen))
-
-
-def _by_frame(faces: Faces) -> list[list[int]]:
-    """The rows of every frame that has faces."""
-    return [
-        (faces.frame == frame).nonzero().flatten().tolist()
-        for frame in faces.frame.unique().tolist()
-    ]
 
 
 def choose_by_mask(faces: Faces, masks: Tensor) -> Faces:  # (1 or frames,H,W)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..declare import check, setting
 from ..images import rgb, to_levels, to_unit
 from .aligning import align_faces, crop_face
 from .records import Faces, make_faces, overlap
@@ -31,12 +32,26 @@ class FaceDetector:
     """A YuNet file, and how sure and how large the faces must be that it reports."""
 
     path: str | os.PathLike[str]
-    score: float = 0.6  # 0..1
-    smallest: float = 24.0  # pixels of the longer side of a box
+    min_score: float = setting(
+        0.6,
+        "How sure the detector must be. More finds fewer faces and fewer things that are none.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    )
+    min_size: int = setting(
+        24,
+        "Pixels of the longer side of a face; more leaves small faces out.",
+        low=4,
+        high=4096,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def find(self, photos: Tensor) -> Faces:  # (frames,H,W,3 or 4) in [0,1]
         """The faces of every frame; each is looked for at several sizes of the picture."""
-        network = _open(self.path, self.score)
+        network = _open(self.path, self.min_score)
         frames = [self._in_picture(network, photos[k : k + 1]) for k in range(len(photos))]
         found = torch.cat(frames)
         faces = make_faces(
@@ -55,7 +70,7 @@ class FaceDetector:
         longest = max(photo.shape[1:3])
         scales = {min(1.0, side / longest) for side in SIDES}
         found = torch.cat([_seen_at(network, photo, scale) for scale in sorted(scales)])
-        found = found[found[:, 2:4].amax(1) >= self.smallest]
+        found = found[found[:, 2:4].amax(1) >= self.min_size]
         return found[_distinct(found)]
 
 

@@ -1,24 +1,28 @@
-"""Faces from whatever tells of them: landmarks, boxes, masks, numbers, or the picture itself."""
+"""Faces from what a caller knows of them: landmarks, boxes, masks, numbers, or nothing at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .records import Faces, Size, extent, make_faces, no_faces
+from .eyes import EYE_CORNERS
+from .records import Faces, Size, make_faces, no_faces
 
 # Points of the known sets of landmarks, sides as in the picture
-CORNERS = {68: (36, 39, 42, 45), 478: (33, 133, 362, 263), 468: (33, 133, 362, 263)}
+CORNERS = {68: EYE_CORNERS, 478: [33, 133, 362, 263], 468: [33, 133, 362, 263]}
 NOSE = {68: 30, 478: 1, 468: 1}
 MOUTH = {68: (48, 54), 478: (61, 291), 468: (61, 291)}
 
-IN_BOX = ((0.26, 0.36), (0.74, 0.36), (0.5, 0.55), (0.3, 0.72), (0.7, 0.72))
+POINTS_IN_BOX = ((0.26, 0.36), (0.74, 0.36), (0.5, 0.55), (0.3, 0.72), (0.7, 0.72))
 """Where a box from brows to chin usually has the five points, in its sides."""
 
 BOX_REACH = 1.7  # of such a box, from the middle of its points
+
+IF_MISSING = ("error", "pass through")
 
 
 def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: Size) -> Faces:
@@ -33,7 +37,7 @@ def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: S
     points = torch.stack([points for _, points, _ in found])
     return make_faces(
         [frame for frame, *_ in found],
-        extent(points),
+        torch.cat([points.amin(1), points.amax(1)], 1),
         five_points_of(points),
         size,
         len(landmarks),
@@ -52,7 +56,11 @@ def five_points_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,5
 
 
 def eye_corners_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,4,2)
-    """The corners of both eyes, from left to right."""
+    """The corners of both eyes, from left to right.
+
+    Raises:
+        ValueError: Another number of landmarks.
+    """
     count = landmarks.shape[1]
     if count not in CORNERS:
         raise ValueError(
@@ -61,37 +69,44 @@ def eye_corners_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,4
     return landmarks[:, CORNERS[count]]
 
 
-def faces_in_boxes(boxes: Sequence[Sequence[Mapping[str, float]]], size: Size) -> Faces:
-    """Upright faces that fill ComfyUI's boxes, a list a frame, each with x, y, width, height."""
-    frame = [k for k, each in enumerate(boxes) for _ in each]
+def faces_in_boxes(boxes: Any, size: Size, frames: int) -> Faces:
+    """Upright faces that fill ComfyUI's boxes, each with x, y, width and height.
+
+    Args:
+        boxes: One box, a list of them for every frame, or a list a frame.
+        size: Height and width of the frames.
+        frames: How many there are.
+    """
+    boxes = [boxes] if isinstance(boxes, Mapping) else boxes
+    by_frame = [boxes] * frames if boxes and isinstance(boxes[0], Mapping) else boxes
+    found = [(frame, each) for frame, some in enumerate(by_frame) for each in some]
     corners = [
-        [box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]
-        for each in boxes
-        for box in each
+        [each["x"], each["y"], each["x"] + each["width"], each["y"] + each["height"]]
+        for _, each in found
     ]
-    scores = [box.get("score", 1.0) for each in boxes for box in each]
+    scores = torch.tensor([each.get("score", 1.0) for _, each in found]).float()
     box = torch.tensor(corners).float().reshape(-1, 4)
     return make_faces(
-        frame, box, points_in(box), size, len(boxes), score=torch.tensor(scores).float()
+        [frame for frame, _ in found], box, points_in(box), size, len(by_frame), score=scores
     )
 
 
 def points_in(box: Tensor) -> Tensor:  # (n,4) -> (n,5,2)
     """Where an upright face that fills the box has its five points."""
-    return box[:, None, :2] + box.new_tensor(IN_BOX) * (box[:, None, 2:] - box[:, None, :2])
+    return box[:, None, :2] + box.new_tensor(POINTS_IN_BOX) * (box[:, None, 2:] - box[:, None, :2])
 
 
 def faces_in_masks(masks: Tensor, size: Size, frames: int) -> Faces:  # (1 or frames,H,W)
     """One upright face a frame, which fills the extent of its mask; none where it is empty."""
     require_masks(masks, size, frames)
-    boxes = [_extent(mask > 0.5) for mask in masks.expand(frames, -1, -1)]
+    boxes = [_filled_box(mask > 0.5) for mask in masks.expand(frames, -1, -1)]
     found = [(k, box) for k, box in enumerate(boxes) if box is not None]
     box = torch.tensor([box for _, box in found]).float().reshape(-1, 4)
     return make_faces([k for k, _ in found], box, points_in(box), size, frames)
 
 
 def require_masks(masks: Tensor, size: Size, frames: int) -> None:
-    """Refuses masks that are not of these frames."""
+    """Refuse masks that are not of these frames."""
     if masks.ndim != 3 or masks.shape[1:] != size or len(masks) not in (1, frames):
         raise ValueError(
             f"mask has shape {tuple(masks.shape)}, expected (1 or {frames}, {size[0]}, {size[1]}): "
@@ -99,7 +114,7 @@ def require_masks(masks: Tensor, size: Size, frames: int) -> None:
         )
 
 
-def _extent(filled: Tensor) -> tuple[int, int, int, int] | None:  # (H,W) bool
+def _filled_box(filled: Tensor) -> tuple[int, int, int, int] | None:  # (H,W) bool
     rows, columns = (filled.any(side).nonzero().flatten().tolist() for side in (1, 0))
     return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if rows else None
 
@@ -110,31 +125,35 @@ def faces_in_text(text: str, size: Size, frames: int) -> Faces:
     A line may begin with its frame and a colon; without, it counts for all frames.
     """
     lines = [line for line in text.replace(",", " ").splitlines() if line.strip()]
-    found = [(frame, *_parsed(numbers)) for line in lines for frame, numbers in _told(line, frames)]
+    found = [
+        (frame, *_box_and_points(numbers))
+        for line in lines
+        for frame, numbers in _parse_line(line, frames)
+    ]
     if not found:
         return no_faces(size, frames)
     frame, box, points = zip(*found, strict=True)
     return make_faces(frame, torch.stack(box), torch.stack(points), size, frames)
 
 
-def _told(line: str, frames: int) -> Iterable[tuple[int, list[float]]]:
-    """The frames that a line tells of, and its numbers."""
+def _parse_line(line: str, frames: int) -> Iterable[tuple[int, list[float]]]:
+    """The frames of a line, each with the line's numbers."""
     before, colon, numbers = line.rpartition(":")
-    told: Sequence[int] = range(frames)
+    given: Sequence[int] = range(frames)
     try:
-        told = [int(before)] if colon else told
+        given = [int(before)] if colon else given
         values = [float(word) for word in numbers.split()]
     except ValueError:
         values = []
-    if len(values) not in (4, 10) or not set(told) <= set(range(frames)):
+    if len(values) not in (4, 10) or not set(given) <= set(range(frames)):
         raise ValueError(
-            f'"{line.strip()}" tells no face in {frames} frames, expected 4 numbers of a box or 10 '
+            f'"{line.strip()}" gives no face in {frames} frames, expected 4 numbers of a box or 10 '
             "of five points, perhaps after a frame and a colon: correct the line"
         )
-    return ((frame, values) for frame in told)
+    return ((frame, values) for frame in given)
 
 
-def _parsed(values: list[float]) -> tuple[Tensor, Tensor]:
+def _box_and_points(values: list[float]) -> tuple[Tensor, Tensor]:  # -> (4,), (5,2)
     numbers = torch.tensor(values)
     if len(values) == 4:
         return numbers, points_in(numbers[None])[0]
@@ -158,8 +177,58 @@ def whole_pictures(size: Size, frames: int) -> Faces:
     return make_faces(range(frames), box, points_in(box), size, frames)
 
 
+WAYS: dict[str, Callable[[Any, Size, int], Faces]] = {
+    "face_landmarks": lambda landmarks, size, _: faces_in_landmarks(landmarks["frames"], size),
+    "bboxes": faces_in_boxes,
+    "mask": faces_in_masks,
+    "numbers": faces_in_text,
+    "already_aligned": lambda _, size, frames: whole_pictures(size, frames),
+}
+"""Ways to give faces, and how each is read."""
+
+
+def given_faces(size: Size, frames: int, **ways: Any) -> tuple[str, Faces]:
+    """The faces of some frames, and the one of `WAYS` that they are given by; None are not given.
+
+    Raises:
+        ValueError: They are given by none, or by several.
+    """
+    given = {name: value for name, value in ways.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(
+            f"faces are given by {' and '.join(given) or 'nothing'}, expected one of "
+            "face_landmarks, bboxes, mask, numbers and already_aligned: give just one"
+        )
+    ((name, value),) = given.items()
+    return name, WAYS[name](value, size, frames)
+
+
+def report_faces(faces: Faces, what: str, if_missing: str) -> str:
+    """How many faces there are, and which frames have none.
+
+    Args:
+        faces: All that there are.
+        what: What is missing where there is none, as "no face found".
+        if_missing: One of `IF_MISSING`; "pass through" logs a warning.
+
+    Raises:
+        ValueError: A frame has no face, and `if_missing` is "error".
+    """
+    if if_missing not in IF_MISSING:
+        expected = ", ".join(IF_MISSING)
+        raise ValueError(f'if_missing is "{if_missing}", expected one of: {expected}')
+    missing = missing_faces(faces, what)
+    if missing and if_missing == "error":
+        raise ValueError(f"{missing}: give another picture, or choose pass through")
+    lines = [f"{len(faces)} faces in {faces.frames} pictures"]
+    if missing:
+        lines.append(f"{missing}, passed through")
+        logging.warning("Guided Face Edit: %s", lines[-1])
+    return "\n".join(lines)
+
+
 def missing_faces(faces: Faces, what: str) -> str | None:
-    """Why there are frames without a face, in words; None where every frame has one."""
+    """Which frames have no face, in words; None where every frame has one."""
     empty = faces.without_faces()
     if not empty:
         return None

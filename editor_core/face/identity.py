@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..images import Size, imagenet_normalise, resize
+from ..images import ImageSize, imagenet_normalise, resize
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class IdentityEncoder:
     network: nn.Module
     size: int = 112
     normalise: Callable[[Tensor], Tensor] = imagenet_normalise
-    resize: Callable[[Tensor, Size], Tensor] = resize
+    resize: Callable[[Tensor, ImageSize], Tensor] = resize
 
     def embed(self, image: Tensor) -> Tensor:  # (B,3,H,W) in [-1, 1] -> (B,E)
         """The embedding of a whole picture, of unit length."""

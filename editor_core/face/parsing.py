@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images import Size, blur, imagenet_normalise, resize
+from ..images import ImageSize, blur, imagenet_normalise, resize
 
 
 class FacePart(IntEnum):
@@ -112,10 +112,12 @@ class FaceParser:
     network: ParsingNetwork
     size: int = 512
     normalise: Callable[[Tensor], Tensor] = imagenet_normalise
-    resize: Callable[[Tensor, Size], Tensor] = resize
+    resize: Callable[[Tensor, ImageSize], Tensor] = resize
     classes: Sequence[FacePart] = BISENET_CLASSES
 
-    def logits(self, image: Tensor, size: Size | None = None) -> Tensor:  # (B,3,H,W) -> (B,19,h,w)
+    def logits(
+        self, image: Tensor, size: ImageSize | None = None
+    ) -> Tensor:  # (B,3,H,W) -> (B,19,h,w)
         """Scores of each `FacePart` in a picture in [-1, 1], at `size` or else at its own."""
         x = self.normalise(self.resize(image, self.size))
         height, width = image.shape[-2:]

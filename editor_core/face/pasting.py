@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..declare import check, setting
 from ..images import add_change, blur, rgb, to_signed
 from .aligning import Box, crop_face, quads, require_frames
 from .records import Faces
@@ -26,18 +27,31 @@ PASTINGS = ("feather", "multi-band")
 
 @dataclass(frozen=True)
 class Pasting:
-    """How crops are blended in."""
+    """How crops are blended in.
 
-    feather: float = 4.0  # pixels of the photo (sigma) over which the mask fades inwards; 0: hard
-    blending: str = "feather"  # one of PASTINGS: coarse bands of the picture fade more widely
-    match_colours: bool = False  # mean and deviation of the edit's colours, as the photo's were
+    Raises:
+        ValueError: The feather is negative, or the blending is none of PASTINGS.
+    """
+
+    feather: float = setting(
+        4.0,
+        "Pixels of the photo (sigma) over which the mask fades inwards; more blends more softly.",
+        low=0.0,
+        high=256.0,
+        step=0.5,
+    )
+    blending: str = setting(
+        "feather",
+        "multi-band: coarse differences fade more widely than fine ones, which hides seams of "
+        "light and colour.",
+        choices=PASTINGS,
+    )
+    match_colours: bool = setting(
+        False, "On: the crops get the mean and the contrast of the photo's colours."
+    )
 
     def __post_init__(self) -> None:
-        if self.blending not in PASTINGS:
-            expected = ", ".join(PASTINGS)
-            raise ValueError(f'blending is "{self.blending}", expected one of: {expected}')
-        if self.feather < 0:
-            raise ValueError(f"feather is {self.feather}: expected 0 or more")
+        check(self)
 
 
 @dataclass(frozen=True)

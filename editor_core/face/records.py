@@ -1,4 +1,4 @@
-"""What is known of the faces in a batch of photos: where they are, and where their crops lie.
+"""The faces in a batch of photos: where they are, and where their crops lie.
 
 Coordinates are x, y in pixels of the photo; the upper left corner of its first pixel is (0, 0).
 """
@@ -20,17 +20,17 @@ POINTS = ("left eye", "right eye", "nose", "left mouth corner", "right mouth cor
 class Faces:
     """n faces of some frames, ordered by frame, then from left to right. Sides as in the photo.
 
-    `affine` takes a point of the photo to the square crop of `crop_size` pixels; both are there
+    `affine` takes a point of the photo to the square crop of `crop_size` pixels. Both are there
     once the faces are aligned, `person` once they are tracked, `embedding` once they are embedded.
     """
 
     frame: Tensor  # (n,) int64
     box: Tensor  # (n,4): x0, y0, x1, y1
     points: Tensor  # (n,5,2), in the order of POINTS
-    score: Tensor  # (n,): how sure the finder is, 0..1
+    score: Tensor  # (n,): how sure the detector is, 0..1
     size: Size  # of every frame
     frames: int
-    landmarks: Tensor | None = None  # (n,68,2) or (n,468 or 478,2) where the finder knows them
+    landmarks: Tensor | None = None  # (n,68,2) or (n,468 or 478,2) where they are known
     person: Tensor | None = None  # (n,) int64, the same number for the same person in all frames
     embedding: Tensor | None = None  # (n,E) of unit length
     affine: Tensor | None = None  # (n,2,3)
@@ -46,8 +46,8 @@ class Faces:
     def rows(self, index: Tensor | Sequence[int]) -> Faces:
         """Some of the faces, in the order of `index`."""
         index = torch.as_tensor(index, dtype=torch.int64)
-        per_face = {name: value[index] for name, value in vars(self).items() if _is_tensor(value)}
-        return replace(self, **per_face)
+        tensors = {name: each for name, each in vars(self).items() if isinstance(each, Tensor)}
+        return replace(self, **{name: each[index] for name, each in tensors.items()})
 
     @property
     def centre(self) -> Tensor:  # (n,2)
@@ -65,14 +65,14 @@ class Faces:
         return sorted(set(range(self.frames)) - set(self.frame.tolist()))
 
     def aligned(self) -> tuple[Tensor, int]:  # (n,2,3), pixels
-        """The affine and the side of the crops; refuses faces that have none."""
+        """The affine and the side of the crops.
+
+        Raises:
+            ValueError: The faces are not aligned.
+        """
         if self.affine is None or self.crop_size is None:
             raise ValueError("the faces have no crops yet, expected aligned ones: align them first")
         return self.affine, self.crop_size
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
 
 
 def make_faces(
@@ -85,10 +85,20 @@ def make_faces(
     score: Tensor | None = None,
     landmarks: Tensor | None = None,
 ) -> Faces:
-    """Faces in their order: by frame, then from left to right, then from above."""
-    known = torch.ones(len(box)) if score is None else score
+    """Faces in their order: by frame, then from left to right, then from above.
+
+    Args:
+        frame: Of each of the n faces.
+        box: (n,4), x0, y0, x1, y1.
+        points: (n,5,2), in the order of POINTS.
+        size: Height and width of every frame.
+        frames: How many there are, also without faces.
+        score: (n,); without it every face is certain.
+        landmarks: (n,L,2).
+    """
+    score = torch.ones(len(box)) if score is None else score
     index = torch.tensor(frame, dtype=torch.int64)
-    faces = Faces(index, box.float(), points.float(), known.float(), size, frames, landmarks)
+    faces = Faces(index, box.float(), points.float(), score.float(), size, frames, landmarks)
     keys = zip(frame, faces.centre.tolist(), range(len(faces)), strict=True)
     return faces.rows([k for _, _, k in sorted(keys)])
 
@@ -98,15 +108,10 @@ def no_faces(size: Size, frames: int) -> Faces:
     return make_faces([], torch.zeros(0, 4), torch.zeros(0, 5, 2), size, frames)
 
 
-def overlap(a: Tensor, b: Tensor) -> Tensor:  # (n,4), (m,4) -> (n,m)
+def box_iou(a: Tensor, b: Tensor) -> Tensor:  # (n,4), (m,4) -> (n,m)
     """Intersection over union of boxes."""
     low = torch.maximum(a[:, None, :2], b[None, :, :2])
     high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = (high - low).clamp(min=0).prod(2)
     areas = [(each[:, 2:] - each[:, :2]).prod(1) for each in (a, b)]
     return shared / (areas[0][:, None] + areas[1][None] - shared).clamp(min=1e-9)
-
-
-def extent(points: Tensor) -> Tensor:  # (n,L,2) -> (n,4)
-    """The boxes around points."""
-    return torch.cat([points.amin(1), points.amax(1)], 1)

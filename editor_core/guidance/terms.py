@@ -136,7 +136,7 @@ class Perceptual(Protocol):
         """Normalised features, layer by layer."""
         ...
 
-    def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:  # -> (B,)
+    def distance(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:  # -> (B,)
         """The distance of pictures with these features."""
         ...
 
@@ -152,7 +152,7 @@ class LpipsTerm(GuidanceTerm):
         outside = 1 - batch.repeated(batch.mask)
         with torch.no_grad():
             target = self.lpips.features(batch.repeated(batch.target) * outside)
-        return lambda image: self.lpips.between(self.lpips.features(image * outside), target)
+        return lambda image: self.lpips.distance(self.lpips.features(image * outside), target)
 
 
 @dataclass(frozen=True, kw_only=True)

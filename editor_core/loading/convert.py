@@ -1,4 +1,4 @@
-"""Model files as safetensors: the same tensors, with what is known of them."""
+"""Model files rewritten as safetensors: the same tensors, with what is known of them."""
 
 import json
 from pathlib import Path
@@ -21,11 +21,24 @@ def require_free(destination: Path, force: bool) -> None:
 
 
 def convert(report: Inspection, destination: Path, half: bool = False, force: bool = False) -> str:
-    """Write an inspected file anew, whole or not at all; answers with a line that says so.
+    """Write an inspected file as safetensors, whole or not at all.
 
-    Names stay as published. `half` packs floats in 16 bits, and `force` replaces what is there.
-    The metadata says what the file was made from, its licence, family, kind and config; of a config
-    that had to be assumed in part, only what was told.
+    The tensors keep their published names. The metadata has the file's source, SHA-256, licence,
+    family, kind and config; of a config that was assumed in part, only what was not.
+
+    Args:
+        report: of the file, from `inspect`.
+        destination: a path that ends in .safetensors.
+        half: whether floats are packed in 16 bits.
+        force: whether a file that is there is replaced.
+
+    Returns:
+        A line that says what was written, with sizes in MB.
+
+    Raises:
+        FileExistsError: the destination is there, and `force` is off.
+        ValueError: the destination has another ending, or a value does not fit into 16 bits.
+        OSError: it cannot be written, or reads other than it was written.
     """
     require_free(destination, force)
     tensors = read_checkpoint(report.path).tensors
@@ -35,7 +48,7 @@ def convert(report: Inspection, destination: Path, half: bool = False, force: bo
         "licence": report.licence,
         "family": report.family,
         "kind": report.kind,
-        "config": json.dumps(report.told if report.warnings else report.config),
+        "config": json.dumps(report.hints if report.warnings else report.config),
     }
     save_tensors(destination, tensors, header, torch.float16 if half else None)
     sizes = (f"{path.stat().st_size / 1e6:,.1f} MB" for path in (report.path, destination))

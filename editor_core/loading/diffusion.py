@@ -1,21 +1,22 @@
-"""What a diffusion checkpoint makes: network, schedule, and how its answers are meant."""
+"""Diffusion checkpoints as models: the network, its schedule, and what its output means."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..checkpoints.reading import Checkpoint
-from ..diffusion.process import FixedVariance, GaussianDiffusion, Predicts
-from ..models import unet, unet2d
+from ..diffusion.process import DiffusionModel, FixedVariance, GaussianDiffusion, Predicts
 from ..models.blocks import warn_assumed
-from .families import detect
-from .folders import told_beside
+from ..models.unet import UNet, UNetConfig
+from ..models.unet2d import UNet2D, UNet2DConfig, with_current_names
+from .families import family_of
+from .folders import diffusers_config
 from .known_files import identify
+from .networks import load_network, with_memory_format
 
-Choice = TypeVar("Choice")
+Option = TypeVar("Option")
 
 ADM, DIFFUSERS = "ADM U-Net", "diffusers U-Net"  # the families
 ADM_SCHEDULES = {"linear": GaussianDiffusion.linear, "cosine": GaussianDiffusion.cosine}
@@ -30,10 +31,7 @@ DIFFUSERS_DEFAULTS = {
     "variance_type": "fixed_small",
     "prediction_type": "epsilon",
 }
-UNSPOKEN = (
-    "sample_size",
-    "beta_schedule",
-)  # without these, a diffusers model is assumed with a warning
+DIFFUSERS_ASSUMED = {key: DIFFUSERS_DEFAULTS[key] for key in ("sample_size", "beta_schedule")}
 VARIANCES: dict[str, FixedVariance] = {
     "fixed_small": "small",
     "fixed_small_log": "small",
@@ -42,106 +40,88 @@ VARIANCES: dict[str, FixedVariance] = {
     "learned_range": "large",  # not used: the network has three more channels out
 }
 PREDICTIONS: dict[str, Predicts] = {"epsilon": "epsilon", "v_prediction": "v"}
+MAX_STEPS = 100_000  # of a schedule, which a file must not make fill the memory
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A diffusion model before its network is built and filled."""
-
-    make: Callable[[Any], Any]
-    config: unet.UNetConfig | unet2d.UNet2DConfig
-    tensors: Mapping[str, Tensor]
-    schedule: GaussianDiffusion
-    image_size: int
-    predicts: Predicts
-    fixed: FixedVariance = "large"
+def diffusion_model(
+    checkpoint: Checkpoint, hints: Mapping[str, Any] | None = None
+) -> DiffusionModel:
+    """The model in a checkpoint of a diffusion family; `hints` override `config_hints`."""
+    make = {ADM: _adm_model, DIFFUSERS: _diffusers_model}[family_of(checkpoint).name]
+    return make(checkpoint, {**config_hints(checkpoint), **(hints or {})})
 
 
-def told_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What is said of a file beside its tensors.
+def config_hints(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What is known of a model besides its tensors, in the words of its family's configuration.
 
-    That the file is known weighs most, then what its metadata or its sidecar say, then the
+    That the file is a published one weighs most, then its metadata or sidecar, then the
     `config.json` of a diffusers folder, and least that the network has the size of a published one.
     """
-    known, family = identify(checkpoint.path), detect(checkpoint.tensors).name
-    beside = told_beside(checkpoint.path) if family == DIFFUSERS else {}
-    return {
-        **_told_by_size(family, checkpoint.tensors),
-        **beside,
-        **checkpoint.config,
-        **(known.config if known else {}),
-    }
+    family, known = family_of(checkpoint).name, identify(checkpoint.path)
+    hints: dict[str, Any] = {}
+    if family == ADM and UNetConfig.is_published(checkpoint.tensors):
+        hints = {**ADM_DEFAULTS}
+    elif family == DIFFUSERS:
+        published = UNet2DConfig.is_published(checkpoint.tensors)
+        hints = {**(DIFFUSERS_DEFAULTS if published else {}), **diffusers_config(checkpoint.path)}
+    return {**hints, **checkpoint.config, **(known.config if known else {})}
 
 
-def plan(checkpoint: Checkpoint, hints: Mapping[str, Any] | None = None) -> Plan:
-    """How to build what a file holds; `hints` override what is said of it."""
-    told = {**told_of(checkpoint), **(hints or {})}
-    make = {ADM: _adm, DIFFUSERS: _diffusers}[detect(checkpoint.tensors).name]
-    return make(checkpoint, told)
-
-
-def _told_by_size(family: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
-    if family == ADM and unet.UNetConfig.is_published(tensors):
-        return ADM_DEFAULTS
-    if family == DIFFUSERS and unet2d.UNet2DConfig.is_published(tensors):
-        return DIFFUSERS_DEFAULTS
-    return {}
-
-
-def _adm(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
-    tensors = checkpoint.tensors
-    config = unet.UNetConfig.from_state_dict(tensors, told)
-    _warn_missing(checkpoint, ADM_DEFAULTS, told)
-    facts = {**ADM_DEFAULTS, **told}
+def _adm_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> DiffusionModel:
+    config = UNetConfig.from_state_dict(checkpoint.tensors, hints)
+    _warn_missing(checkpoint, ADM_DEFAULTS, hints)
+    facts = {"diffusion_steps": 1000, "predicts": "epsilon", **ADM_DEFAULTS, **hints}
     schedule = _one_of("schedule", facts["schedule"], ADM_SCHEDULES)
-    return Plan(
-        unet.UNet,
-        config,
-        tensors,
-        schedule(facts.get("diffusion_steps", 1000)),
+    return DiffusionModel(
+        with_memory_format(load_network(UNet, config, checkpoint.tensors)),
+        schedule(_bounded_steps(facts["diffusion_steps"])),
         facts["image_size"],
-        _one_of("predicts", facts.get("predicts", "epsilon"), ADM_PREDICTIONS),
+        _one_of("predicts", facts["predicts"], ADM_PREDICTIONS),
     )
 
 
-def _diffusers(checkpoint: Checkpoint, told: Mapping[str, Any]) -> Plan:
-    tensors, told = unet2d.with_current_names(checkpoint.tensors), _said(told)
-    config = unet2d.UNet2DConfig.from_state_dict(tensors, told)
-    _warn_missing(checkpoint, {key: DIFFUSERS_DEFAULTS[key] for key in UNSPOKEN}, told)
-    facts = {**DIFFUSERS_DEFAULTS, **told}
-    return Plan(
-        unet2d.UNet2D,
-        config,
-        tensors,
-        GaussianDiffusion.counted(_betas(facts)),
-        _side(facts["sample_size"]),
+def _diffusers_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> DiffusionModel:
+    # A null means nothing, but for heads: there it means a single one.
+    hints = {k: v for k, v in hints.items() if v is not None or k == "attention_head_dim"}
+    if "image_size" in hints:
+        hints["sample_size"] = hints["image_size"]
+    tensors = with_current_names(checkpoint.tensors)
+    config = UNet2DConfig.from_state_dict(tensors, hints)
+    _warn_missing(checkpoint, DIFFUSERS_ASSUMED, hints)
+    facts = {**DIFFUSERS_DEFAULTS, **hints}
+    return DiffusionModel(
+        with_memory_format(load_network(UNet2D, config, tensors)),
+        GaussianDiffusion.counted(_diffusers_betas(facts)),
+        _square_side(facts["sample_size"]),
         _one_of("prediction_type", facts["prediction_type"], PREDICTIONS),
-        _one_of("variance_type", facts["variance_type"], VARIANCES),
+        fixed=_one_of("variance_type", facts["variance_type"], VARIANCES),
     )
 
 
-def _said(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what diffusers leaves open by a null; only heads of no width mean something."""
-    said = {key: v for key, v in told.items() if v is not None or key == "attention_head_dim"}
-    return {**said, "sample_size": told["image_size"]} if "image_size" in told else said
-
-
-def _betas(facts: Mapping[str, Any]) -> Tensor:  # (T,) float64
-    """A scheduler's betas, as diffusers names their shapes."""
+def _diffusers_betas(facts: Mapping[str, Any]) -> Tensor:  # (T,) float64
     if facts.get("rescale_betas_zero_snr"):
         raise ValueError("rescale_betas_zero_snr is on, expected off: choose another model")
-    first, last, steps = facts["beta_start"], facts["beta_end"], facts["num_train_timesteps"]
+    steps = _bounded_steps(facts["num_train_timesteps"])
+
+    def linear(first: float, last: float) -> Tensor:
+        return torch.linspace(first, last, steps, dtype=torch.float64)
+
+    first, last = facts["beta_start"], facts["beta_end"]
     shapes: dict[str, Callable[[], Tensor]] = {
-        "linear": lambda: torch.linspace(first, last, steps, dtype=torch.float64),
-        "scaled_linear": lambda: torch.linspace(
-            first**0.5, last**0.5, steps, dtype=torch.float64
-        ).square(),
+        "linear": lambda: linear(first, last),
+        "scaled_linear": lambda: linear(first**0.5, last**0.5).square(),
         "squaredcos_cap_v2": lambda: GaussianDiffusion.cosine(steps).betas,
     }
     return _one_of("beta_schedule", facts["beta_schedule"], shapes)()
 
 
-def _side(size: int | Sequence[int]) -> int:
+def _bounded_steps(steps: int) -> int:
+    if not 1 <= steps <= MAX_STEPS:
+        raise ValueError(f"the schedule has {steps} steps: expected 1 to {MAX_STEPS:,}")
+    return steps
+
+
+def _square_side(size: int | Sequence[int]) -> int:
     """The side of square pictures, in pixels."""
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
@@ -149,16 +129,16 @@ def _side(size: int | Sequence[int]) -> int:
     return sides.pop()
 
 
-def _one_of(name: str, value: str, options: Mapping[str, Choice]) -> Choice:
+def _one_of(name: str, value: str, options: Mapping[str, Option]) -> Option:
     if value not in options:
         raise ValueError(f"{name} is {value!r}: expected one of {', '.join(options)}")
     return options[value]
 
 
 def _warn_missing(
-    checkpoint: Checkpoint, defaults: Mapping[str, Any], told: Mapping[str, Any]
+    checkpoint: Checkpoint, defaults: Mapping[str, Any], hints: Mapping[str, Any]
 ) -> None:
-    missing = {key: value for key, value in defaults.items() if key not in told}
+    missing = {key: value for key, value in defaults.items() if key not in hints}
     if missing:
         lacking = f"{checkpoint.path} does not tell all of the model"
         warn_assumed(lacking, missing, "name what is wrong")

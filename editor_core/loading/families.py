@@ -1,21 +1,22 @@
-"""Which names of tensors tell which family of networks a checkpoint is of."""
+"""Which family of networks a checkpoint is of, by the names of its tensors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..checkpoints.reading import UnsupportedCheckpoint
+from ..checkpoints.errors import UnsupportedCheckpoint
+from ..checkpoints.reading import Checkpoint
 
 
 @dataclass(frozen=True)
 class Family:
-    """Networks of one layout, told by names that all of them have and no other family has."""
+    """Networks of one layout, known by names that all of them have and no other family has."""
 
     name: str
     kind: str  # what it is to the editor: diffusion, identity, parser, gaze or lpips
-    tell_tales: tuple[str, ...]
+    marks: tuple[str, ...]
 
     def fits(self, names: set[str]) -> bool:
-        return names.issuperset(self.tell_tales)
+        return names.issuperset(self.marks)
 
 
 UNCONDITIONAL = "mid_block.attentions.0.group_norm.weight"  # U-Nets of text have another there
@@ -40,7 +41,7 @@ FAMILIES = (
     Family("AlexNet", "lpips", ("features.0.weight", "features.10.weight")),
 )
 
-UNSUPPORTED = {  # one tell-tale name each
+UNSUPPORTED = {  # by one name that gives each away
     "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
     "temb.dense.0.weight": "an SDEdit U-Net",
     "decode_head.classifier.weight": "SegFormer",
@@ -64,13 +65,18 @@ def detect(names: Iterable[str]) -> Family:
     for family in FAMILIES:
         if family.fits(present):
             return family
+    known = (name for mark, name in UNSUPPORTED.items() if mark in present)
+    examples = ", ".join(sorted(present)[:3]) or "none"
+    found = next(known, f"{len(present)} tensors of no known layout ({examples})")
     raise UnsupportedCheckpoint(
         f"expected one of {', '.join(family.name for family in FAMILIES)}, "
-        f"got {_looks_like(present)}: choose a file of a supported network"
+        f"got {found}: choose a file of a supported network"
     )
 
 
-def _looks_like(present: set[str]) -> str:
-    known = (name for tell_tale, name in UNSUPPORTED.items() if tell_tale in present)
-    examples = ", ".join(sorted(present)[:3]) or "none"
-    return next(known, f"{len(present)} tensors of no known layout ({examples})")
+def family_of(checkpoint: Checkpoint) -> Family:
+    """The family of a model file; an error names the file."""
+    try:
+        return detect(checkpoint.tensors)
+    except UnsupportedCheckpoint as error:
+        raise UnsupportedCheckpoint(f"{checkpoint.path}: {error}") from error

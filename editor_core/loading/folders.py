@@ -1,22 +1,21 @@
-"""Models as the diffusers library publishes them: a folder of weights and of what they are."""
+"""Where model files are: by themselves, or in a folder as the diffusers library publishes them."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.reading import UnsupportedCheckpoint
-from ..files import read_json
-from .known_files import MissingModel
+from ..checkpoints.errors import MissingModel, UnsupportedCheckpoint
+from ..files import StrPath, read_json
+from .known_files import describe_origin
 
 EXTENSIONS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl")  # of model files
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-CLASS = "UNet2DModel"
-SCHEDULERS = (  # where the schedule is, seen from the weights: beside them, or in a pipeline
+DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+DIFFUSERS_CLASS = "UNet2DModel"
+SCHEDULERS = (  # relative to the weights: beside them, or in a pipeline
     "scheduler_config.json",
     "scheduler/scheduler_config.json",
     "../scheduler/scheduler_config.json",
 )
-UNSAID = {  # what diffusers takes where a config.json leaves it out
+CONFIG_DEFAULTS = {  # of diffusers, for what a config.json leaves out
     "attention_head_dim": 8,
     "norm_num_groups": 32,
     "norm_eps": 1e-5,
@@ -25,26 +24,31 @@ UNSAID = {  # what diffusers takes where a config.json leaves it out
     "freq_shift": 0,
     "center_input_sample": False,
 }
-UNSAID_SCHEDULE = {"beta_schedule": "linear"}
+SCHEDULER_DEFAULTS = {"beta_schedule": "linear"}
 
 
-def weights_in(path: str | os.PathLike[str]) -> Path:
-    """The weights of a diffusers folder, which may be a whole pipeline; a file is its own."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return folder
-    found = _weights(folder)
-    if found is None:
+def find_weights(path: StrPath) -> Path:
+    """The file of weights that a path names: itself, or that of a diffusers folder or pipeline.
+
+    Raises:
+        MissingModel: there is none; the message says where a published file comes from.
+    """
+    place = Path(path)
+    if place.is_dir():
+        if weights := _diffusers_weights(place):
+            return weights
         raise MissingModel(
-            f"no diffusers U-Net in {folder}: expected {' or '.join(WEIGHTS)} in it or in its "
-            "folder unet; put config.json beside it"
+            f"no diffusers U-Net in {place}: expected {' or '.join(DIFFUSERS_WEIGHTS)} in it or in "
+            "its folder unet; put config.json beside it"
         )
-    return found
+    if not place.is_file():
+        raise MissingModel(f"no model file {place}: put it there ({describe_origin(place)})")
+    return place
 
 
 def model_files(path: Path) -> list[Path]:
     """The models that a path names: itself, or the model files in a folder and below."""
-    if not path.is_dir() or _weights(path):
+    if not path.is_dir() or _diffusers_weights(path):
         return [path]
     found = sorted(f for f in path.rglob("*") if f.suffix in EXTENSIONS and f.is_file())
     if not found:
@@ -52,22 +56,23 @@ def model_files(path: Path) -> list[Path]:
     return found
 
 
-def told_beside(weights: Path) -> dict[str, Any]:
-    """What `config.json` and `scheduler_config.json` say of a file of weights, as diffusers does.
+def diffusers_config(weights: Path) -> dict[str, Any]:
+    """The `config.json` and `scheduler_config.json` of a file of weights, with diffusers' defaults.
 
     Empty where there are none.
     """
-    config = weights.with_name("config.json")
-    told = {**UNSAID, **read_json(config)} if config.is_file() else {}
-    if told.get("_class_name", CLASS) != CLASS:
+    path = weights.with_name("config.json")
+    config = {**CONFIG_DEFAULTS, **read_json(path)} if path.is_file() else {}
+    if config.get("_class_name", DIFFUSERS_CLASS) != DIFFUSERS_CLASS:
         raise UnsupportedCheckpoint(
-            f"{config}: expected a {CLASS}, got {told['_class_name']}: choose another model"
+            f"{path}: expected a {DIFFUSERS_CLASS}, got {config['_class_name']}: "
+            "choose another model"
         )
-    schedule = next(filter(Path.is_file, (weights.parent / name for name in SCHEDULERS)), None)
-    told |= {**UNSAID_SCHEDULE, **read_json(schedule)} if schedule else {}
-    return {key: value for key, value in told.items() if not key.startswith("_")}
+    scheduler = next(filter(Path.is_file, (weights.parent / name for name in SCHEDULERS)), None)
+    config |= {**SCHEDULER_DEFAULTS, **read_json(scheduler)} if scheduler else {}
+    return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
-def _weights(folder: Path) -> Path | None:
-    files = (place / name for place in (folder, folder / "unet") for name in WEIGHTS)
+def _diffusers_weights(folder: Path) -> Path | None:
+    files = (place / name for place in (folder, folder / "unet") for name in DIFFUSERS_WEIGHTS)
     return next((file for file in files if file.is_file()), None)

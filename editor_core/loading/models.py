@@ -3,39 +3,33 @@
 All of it works inside a caller's `torch.inference_mode()` too, and draws no random numbers.
 """
 
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from ..autograd import gradients
-from ..checkpoints.reading import Checkpoint, UnsupportedCheckpoint, read_checkpoint, read_outline
+from ..checkpoints.errors import MissingModel, UnsupportedCheckpoint
+from ..checkpoints.reading import Checkpoint, read_checkpoint, read_outline
 from ..diffusion.process import DiffusionModel
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser
+from ..files import StrPath
 from ..guidance.terms import Perceptual
-from ..models.lpips import Lpips, backbone_of
-from ..models.unet import UNet
-from ..models.unet2d import UNet2D
-from .diffusion import plan
-from .families import detect
-from .folders import EXTENSIONS, weights_in
-from .known_files import FOLDERS, MissingModel, doubt, known_file, missing
-from .recipes import GAZE, IDENTITY, PARSER, Recipe
+from ..models.lpips import Lpips, detect_backbone
+from .diffusion import diffusion_model
+from .families import detect, family_of
+from .folders import EXTENSIONS, find_weights
+from .known_files import FOLDERS, known_file, mismatch_warning, missing_model
+from .networks import channels_last, load_network
+from .recipes import RECIPES
 
-StrPath = str | os.PathLike[str]
-Network = TypeVar("Network", bound=nn.Module)
-
-REQUIRED = ("diffusion", "identity", "parser")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-WIDE = 128  # channels
 MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of tensors
 
 
@@ -50,59 +44,32 @@ class FaceModels:
     lpips: Perceptual | None = None
 
 
-@gradients()
-def load_diffusion(path: StrPath, hints: Mapping[str, Any] | None = None) -> DiffusionModel:
-    """A diffusion model, of a file or a diffusers folder.
-
-    What tensors do not tell comes from `hints`, else from what is known of a published file, else
-    from the file's config. Of an ADM U-Net these are `num_heads` or `head_channels`,
-    `attention_order`, `image_size` (pixels), `schedule` ("linear" or "cosine"), `diffusion_steps`
-    and `predicts` ("epsilon" or "v"); of one of diffusers, what its `config.json` and
-    `scheduler_config.json` say. What is assumed for want of both is said in a warning.
-    """
-    checkpoint = _read(weights_in(path), "diffusion")
-    with _blaming(path):
-        built = plan(checkpoint, hints)
-        network = laid_out(_filled(built.make, built.config, built.tensors))
-    return DiffusionModel(
-        network, built.schedule, built.image_size, built.predicts, fixed=built.fixed
-    )
-
-
-@gradients()
-def load_parser(path: StrPath) -> FaceParser:
-    """A face parser; its input's `size` (pixels) comes from the file's config, else is 512."""
-    return _prepared(path, "parser", PARSER)
-
-
-@gradients()
-def load_identity(path: StrPath) -> IdentityEncoder:
-    """An identity encoder, all of whose sizes are in its tensors; FaceNet's `size` may be told."""
-    return _prepared(path, "identity", IDENTITY)
-
-
-@gradients()
-def load_gaze(path: StrPath) -> GazeEstimator:
-    """A gaze estimator, all of whose sizes are in its tensors."""
-    return _prepared(path, "gaze", GAZE)
-
-
-@gradients()
-def load_lpips(path: StrPath) -> Lpips:
-    """LPIPS on a backbone, with the published heads unless the file's config says `heads` false."""
-    checkpoint = _read(path, "lpips")
-    with _blaming(path):
-        net = backbone_of(checkpoint.tensors)
-        network = Lpips(net, checkpoint.tensors, checkpoint.config.get("heads", True))
-    return network.requires_grad_(False)
-
-
 def load_models(folder: StrPath) -> FaceModels:
-    """All the models in a folder; those of gaze and LPIPS may be missing."""
+    """All the models in a folder and the folders in it.
+
+    Args:
+        folder: has one model file of each kind, see `find_models`. Those of gaze and LPIPS may be
+            missing.
+
+    Returns:
+        The models, on the CPU, in float32.
+
+    Raises:
+        MissingModel: the folder is not there, or has no diffusion, identity or parser model.
+        CheckpointError: a file cannot be used, see `read_checkpoint`, or two are of one kind.
+
+    Example:
+        The models of the drawn world, which come with the package:
+
+        >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
+        >>> models = load_models(WEIGHTS)
+        >>> models.diffusion.image_size, models.identity.size, models.parser.size
+        (64, 64, 64)
+    """
     files = find_models(folder)
-    for kind in REQUIRED:
+    for kind in ("diffusion", "identity", "parser"):
         if kind not in files:
-            raise missing(kind, folder)
+            raise missing_model(kind, folder)
     return FaceModels(
         diffusion=load_diffusion(files["diffusion"]),
         identity=load_identity(files["identity"]),
@@ -115,7 +82,16 @@ def load_models(folder: StrPath) -> FaceModels:
 def find_models(folder: StrPath) -> dict[str, Path]:
     """The model file of each kind in a folder and the folders in it.
 
-    A kind is told by the file's name, its metadata, or its tensors.
+    Args:
+        folder: is searched two levels deep. The name of a published file, else a file's metadata,
+            else its tensors decide what kind it is of; what is of none is passed over.
+
+    Returns:
+        Files by kind: diffusion, identity, parser, gaze, lpips.
+
+    Raises:
+        MissingModel: there is no such folder.
+        CheckpointError: two files are of one kind, or one cannot be read.
     """
     if not Path(folder).is_dir():
         raise MissingModel(f"no folder {folder}: name the one that has the models")
@@ -126,8 +102,7 @@ def find_models(folder: StrPath) -> dict[str, Path]:
         if kind in found:
             raise UnsupportedCheckpoint(
                 f"{folder}: expected one {kind} model, got {found[kind].relative_to(folder)} "
-                f"and {path.relative_to(folder)}: "
-                "take one of them away"
+                f"and {path.relative_to(folder)}: take one of them away"
             )
         if kind:
             found[kind] = path
@@ -135,7 +110,7 @@ def find_models(folder: StrPath) -> dict[str, Path]:
 
 
 def _kind(path: Path) -> str | None:
-    """What a file in a models folder is to the editor; None where it is nothing."""
+    """The kind of a file in a models folder; None where it is no model that edits."""
     known = known_file(path)
     if known:
         return known.kind if known.loads else None
@@ -149,63 +124,137 @@ def _kind(path: Path) -> str | None:
     return kind if kind in FOLDERS else None  # the judge, for one, edits nothing
 
 
-def _prepared(path: StrPath, kind: str, recipes: Mapping[str, Recipe]) -> Any:
+@gradients()
+def load_diffusion(path: StrPath, hints: Mapping[str, Any] | None = None) -> DiffusionModel:
+    """A diffusion model, of a file or a diffusers folder.
+
+    Args:
+        path: a safetensors or torch file, or a diffusers folder or pipeline.
+        hints: what tensors leave open; they override what is known of a published file, and that
+            overrides the file's own config. Of an ADM U-Net these are `num_heads` or
+            `head_channels`, `attention_order`, `image_size` (pixels), `schedule` ("linear" or
+            "cosine"), `diffusion_steps` and `predicts` ("epsilon" or "v"); of one of diffusers,
+            the entries of its `config.json` and `scheduler_config.json`.
+
+    Returns:
+        The U-Net, for pictures (B,3,image_size,image_size) in [-1, 1], with its schedule. A warning
+        says what had to be assumed for want of hints.
+
+    Raises:
+        MissingModel: there is no such file; the message says where a published one comes from.
+        CheckpointError: the file cannot be used, see `read_checkpoint`.
+    """
+    checkpoint = _read(path, "diffusion")
+    with _translate_misfits(checkpoint):
+        return diffusion_model(checkpoint, hints)
+
+
+def load_identity(path: StrPath) -> IdentityEncoder:
+    """An identity encoder.
+
+    Args:
+        path: a safetensors or torch file. All sizes are in its tensors, but for FaceNet's input,
+            whose side is `size` (pixels) in the file's config, else 160.
+
+    Returns:
+        The encoder: pictures (B,3,H,W) in [-1, 1] to unit vectors (B,E).
+
+    Raises:
+        MissingModel, CheckpointError: as `load_diffusion`.
+    """
+    return _load(path, "identity")
+
+
+def load_parser(path: StrPath) -> FaceParser:
+    """A face parser, of CelebAMask-HQ's 19 classes.
+
+    Args:
+        path: a safetensors or torch file. The side of the network's input is `size` (pixels) in
+            the file's config, else 512.
+
+    Returns:
+        The parser: pictures (B,3,H,W) in [-1, 1] to logits (B,19,h,w), in the order of `FacePart`.
+
+    Raises:
+        MissingModel, CheckpointError: as `load_diffusion`.
+    """
+    return _load(path, "parser")
+
+
+def load_gaze(path: StrPath) -> GazeEstimator:
+    """A gaze estimator, all of whose sizes are in its tensors.
+
+    Args:
+        path: a safetensors or torch file, of EyeNet or L2CS-Net.
+
+    Returns:
+        The estimator: pictures (B,3,H,W) in [-1, 1] and eye boxes (pixels) to pitch and yaw
+        (radians) of each eye or face.
+
+    Raises:
+        MissingModel, CheckpointError: as `load_diffusion`.
+    """
+    return _load(path, "gaze")
+
+
+@gradients()
+def load_lpips(path: StrPath) -> Lpips:
+    """LPIPS on a backbone.
+
+    Args:
+        path: a safetensors or torch file of VGG-16, AlexNet or SqueezeNet 1.1, as torchvision
+            publishes them. The heads are the published ones, which the package lpips brings;
+            there are none where the file's config says `heads` false.
+
+    Returns:
+        The distance: two batches of pictures (B,3,H,W) in [-1, 1] to (B,), 0 for the same.
+
+    Raises:
+        MissingModel, CheckpointError: as `load_diffusion`.
+    """
+    checkpoint = _read(path, "lpips")
+    with _translate_misfits(checkpoint):
+        backbone = detect_backbone(checkpoint.tensors)
+        network = Lpips(backbone, checkpoint.tensors, checkpoint.config.get("heads", True))
+    return network.requires_grad_(False)
+
+
+@gradients()
+def _load(path: StrPath, kind: str) -> Any:
     """The model of a file, made by the recipe of its family."""
     checkpoint = _read(path, kind)
-    recipe = recipes[detect(checkpoint.tensors).name]
-    with _blaming(path):
+    recipe = RECIPES[family_of(checkpoint).name]
+    with _translate_misfits(checkpoint):
         config = recipe.configure(checkpoint.tensors)
-        network = _filled(recipe.network, config, checkpoint.tensors)
+        network = load_network(recipe.network, config, checkpoint.tensors)
         network = channels_last(network) if recipe.channels_last else network
         return recipe.model(network, checkpoint.config)
 
 
 def _read(path: StrPath, kind: str) -> Checkpoint:
-    checkpoint = read_checkpoint(path)
-    with _blaming(path):
-        family = detect(checkpoint.tensors)
-        if family.kind != kind:
-            raise UnsupportedCheckpoint(
-                f"expected a {kind} network, got {family.name}, a {family.kind} network: "
-                "choose another file"
-            )
-    if doubted := doubt(path):
-        warnings.warn(doubted, stacklevel=3)
+    """The checkpoint of a file, which must be of a kind."""
+    checkpoint = read_checkpoint(find_weights(path))
+    family = family_of(checkpoint)
+    if family.kind != kind:
+        raise UnsupportedCheckpoint(
+            f"{checkpoint.path}: expected a {kind} network, got {family.name}, a {family.kind} "
+            "network: choose another file"
+        )
+    if warning := mismatch_warning(checkpoint.path):
+        warnings.warn(warning, stacklevel=4)
     return checkpoint
 
 
 @contextmanager
-def _blaming(path: StrPath) -> Iterator[None]:
+def _translate_misfits(checkpoint: Checkpoint) -> Iterator[None]:
     """Turns what goes wrong with a file's tensors into an error that names the file."""
     try:
         yield
     except UnsupportedCheckpoint as error:
-        raise UnsupportedCheckpoint(f"{path}: {error}") from error
+        raise UnsupportedCheckpoint(f"{checkpoint.path}: {error}") from error
     except MISFITS as error:
         reason = " ".join(str(error).split())[:300]
         raise UnsupportedCheckpoint(
-            f"{path}: expected the tensors of one whole network, got others "
+            f"{checkpoint.path}: expected the tensors of one whole network, got others "
             f"({type(error).__name__}: {reason}): fetch the file again, or choose another"
         ) from error
-
-
-def _filled(
-    make: Callable[[Any], Network], config: object, tensors: Mapping[str, Tensor]
-) -> Network:
-    """A network made without values of its own, then given those of a file."""
-    with torch.device("meta"):
-        network = make(config)
-    full = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    network.load_state_dict(full, strict=True, assign=True)
-    return network.eval().requires_grad_(False)
-
-
-def laid_out(network: UNet | UNet2D) -> UNet | UNet2D:
-    """A wide U-Net in the layout that is 5% faster for it, and slower for a narrow one."""
-    wide = network.config.model_channels >= WIDE
-    return channels_last(network) if wide else network
-
-
-def channels_last(network: Network) -> Network:
-    """The layout in which large convolutions run a fifth faster on a CPU."""
-    return network.to(memory_format=torch.channels_last)

@@ -1,33 +1,29 @@
-"""The published files that people have, one entry a file; None is unknown, never a guess."""
+"""The published files that people have, one entry each; None is unknown, never a guess."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-ADM = {"attention_order": "legacy", "schedule": "linear", "diffusion_steps": 1000}
+ADM_CONFIG = {"attention_order": "legacy", "schedule": "linear", "diffusion_steps": 1000}
 
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A published file. `kind` is the editor's word for what the file does.
+    """A published file."""
 
-    A name may begin with the folder that tells it from others so named. `config` is what its
-    tensors do not tell, in the words of the loader.
-    """
-
-    name: str
-    kind: str
+    name: str  # begins with its folder where others have the same name
+    kind: str  # what it does: one of the loaders' kinds, or another word
     licence: str
     origin: str
     size: int | None = None  # bytes
     sha256: str | None = None
     aliases: tuple[str, ...] = ()  # other names of the very same file
     url: str | None = None  # of the file itself
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)  # what its tensors leave open
     loads: bool = True  # whether the editor has a network for it
 
 
-DIFFFACE = "github.com/hxngiee/DiffFace"
+DIFFFACE_ORIGIN = "github.com/hxngiee/DiffFace"
 P2 = "github.com/jychoi118/P2-weighting"
 SIMSWAP = "github.com/neuralchen/SimSwap, release 1.0"
 FACEXLIB = "github.com/xinntao/facexlib"
@@ -38,8 +34,8 @@ INSIGHTFACE = "non-commercial research"
 CELEBAMASK = "MIT, trained on the non-commercial CelebAMask-HQ"
 NONE_STATED = "none stated"
 
-DIFFUSION = (
-    KnownFile("Model.pt", "diffusion", NON_COMMERCIAL, DIFFFACE),
+DIFFUSION_FILES = (
+    KnownFile("Model.pt", "diffusion", NON_COMMERCIAL, DIFFFACE_ORIGIN),
     KnownFile(
         "256x256_diffusion_uncond.pt",
         "diffusion",
@@ -49,7 +45,7 @@ DIFFUSION = (
         "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1",
         url="https://openaipublic.blob.core.windows.net/diffusion/jul-2021/"
         "256x256_diffusion_uncond.pt",
-        config={**ADM, "head_channels": 64, "image_size": 256},
+        config={**ADM_CONFIG, "head_channels": 64, "image_size": 256},
     ),
     KnownFile(
         "ffhq_10m.pt",
@@ -68,7 +64,7 @@ DIFFUSION = (
         sha256="b7e8c747af880d4480b6707006f1ace000b058dd0eac5bb13558ba3752d9b5b9",
         url=f"{HUGGING_FACE}/felipe3dartist/portrait_generator_v001/resolve/main/"
         "portrait_generator_v001_ema_0.9999_1MM.pt",
-        config={**ADM, "num_heads": 4, "image_size": 512},
+        config={**ADM_CONFIG, "num_heads": 4, "image_size": 512},
     ),
     *(
         KnownFile(
@@ -85,8 +81,8 @@ DIFFUSION = (
     ),
 )
 
-IDENTITY = (
-    KnownFile("Arcface.tar", "identity", NON_COMMERCIAL, DIFFFACE),
+IDENTITY_FILES = (
+    KnownFile("Arcface.tar", "identity", NON_COMMERCIAL, DIFFFACE_ORIGIN),
     KnownFile(
         "arcface_checkpoint.tar",
         "identity",
@@ -137,8 +133,8 @@ IDENTITY = (
     ),
 )
 
-PARSER = (
-    KnownFile("FaceParser.pth", "parser", CELEBAMASK, DIFFFACE),
+PARSER_FILES = (
+    KnownFile("FaceParser.pth", "parser", CELEBAMASK, DIFFFACE_ORIGIN),
     KnownFile(
         "79999_iter.pth",
         "parser",
@@ -171,8 +167,8 @@ PARSER = (
     ),
 )
 
-GAZE = (
-    KnownFile("GazeEstimator.pt", "gaze", NONE_STATED, DIFFFACE),
+GAZE_FILES = (
+    KnownFile("GazeEstimator.pt", "gaze", NONE_STATED, DIFFFACE_ORIGIN),
     KnownFile(
         "checkpoint.pt",
         "gaze",
@@ -206,7 +202,7 @@ GAZE = (
     ),
 )
 
-LPIPS = (
+LPIPS_FILES = (
     KnownFile(
         "vgg16-397923af.pth",
         "lpips",
@@ -218,7 +214,7 @@ LPIPS = (
     ),
 )
 
-OTHERS = (  # which the editor does not load from a file, so that they are told apart
+OTHER_FILES = (  # which the editor does not load, here so that they are not taken for others
     KnownFile(
         "v0.1/vgg.pth",
         "lpips heads",
@@ -260,4 +256,11 @@ OTHERS = (  # which the editor does not load from a file, so that they are told 
     ),
 )
 
-KNOWN_FILES = (*DIFFUSION, *IDENTITY, *PARSER, *GAZE, *LPIPS, *OTHERS)
+KNOWN_FILES = (
+    *DIFFUSION_FILES,
+    *IDENTITY_FILES,
+    *PARSER_FILES,
+    *GAZE_FILES,
+    *LPIPS_FILES,
+    *OTHER_FILES,
+)

@@ -10,12 +10,19 @@ from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
-from ..models import bisenet, eyenet, facenet, insightface, ir_se, iresnet, l2cs, parsenet
+from ..models.bisenet import BiSeNet, BiSeNetConfig
+from ..models.eyenet import EyeNet, EyeNetConfig
+from ..models.facenet import FaceNet, FaceNetConfig
+from ..models.insightface import InsightFace, InsightFaceConfig
+from ..models.ir_se import IRSE, IRSEConfig
+from ..models.iresnet import IResNet, IResNetConfig
+from ..models.l2cs import L2CS, L2CSConfig
+from ..models.parsenet import ParseNet, ParseNetConfig
 
-Told = Mapping[str, Any]  # what a file's config says; `size` is the input's side in pixels
+Config = Mapping[str, Any]  # of a file; `size` is the side of the network's input in pixels
 
-FACENET_SIZE = 160
-PARSER_SIZE = 512
+DEFAULT_FACENET_SIZE = 160
+DEFAULT_PARSER_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -24,27 +31,27 @@ class Recipe:
 
     configure: Callable[[Mapping[str, Tensor]], Any]
     network: Callable[[Any], nn.Module]
-    model: Callable[[Any, Told], Any]  # the network with its values, the file's config
-    channels_last: bool = True  # as `loading.channels_last` lays out
+    model: Callable[[Any, Config], Any]  # the network with its values, the file's config
+    channels_last: bool = True
 
 
-def _encoder(normalise: Callable[[Tensor], Tensor]) -> Callable[[Any, Told], IdentityEncoder]:
-    """An encoder whose network knows its input's size."""
-    return lambda network, told: IdentityEncoder(network, network.config.input_size, normalise)
+def _encoder(normalise: Callable[[Tensor], Tensor]) -> Callable[[Any, Config], IdentityEncoder]:
+    """An encoder whose network knows the size of its input."""
+    return lambda network, config: IdentityEncoder(network, network.config.input_size, normalise)
 
 
-def _facenet(network: facenet.FaceNet, told: Told) -> IdentityEncoder:
-    return IdentityEncoder(network, told.get("size", FACENET_SIZE), facenet_normalise)
+def _facenet(network: FaceNet, config: Config) -> IdentityEncoder:
+    return IdentityEncoder(network, config.get("size", DEFAULT_FACENET_SIZE), facenet_normalise)
 
 
-def _bisenet(network: bisenet.BiSeNet, told: Told) -> FaceParser:
+def _bisenet(network: BiSeNet, config: Config) -> FaceParser:
     _require_classes(network.config.num_classes)
-    return FaceParser(network, told.get("size", PARSER_SIZE), classes=BISENET_CLASSES)
+    return FaceParser(network, config.get("size", DEFAULT_PARSER_SIZE), classes=BISENET_CLASSES)
 
 
-def _parsenet(network: parsenet.ParseNet, told: Told) -> FaceParser:
+def _parsenet(network: ParseNet, config: Config) -> FaceParser:
     _require_classes(network.config.num_classes)
-    size = told.get("size", PARSER_SIZE)
+    size = config.get("size", DEFAULT_PARSER_SIZE)
     return FaceParser(network, size, normalise=unchanged, classes=PARSENET_CLASSES)
 
 
@@ -54,30 +61,22 @@ def _require_classes(count: int) -> None:
         raise ValueError(f"got {count} classes: expected CelebAMask-HQ's {expected}")
 
 
-IDENTITY: Mapping[str, Recipe] = {
-    "ArcFace ResNet": Recipe(
-        iresnet.IResNetConfig.from_state_dict, iresnet.IResNet, _encoder(imagenet_normalise)
-    ),
+RECIPES: Mapping[str, Recipe] = {  # by family
+    "ArcFace ResNet": Recipe(IResNetConfig.from_state_dict, IResNet, _encoder(imagenet_normalise)),
     "insightface ResNet": Recipe(
-        insightface.InsightFaceConfig.from_state_dict, insightface.InsightFace, _encoder(unchanged)
+        InsightFaceConfig.from_state_dict, InsightFace, _encoder(unchanged)
     ),
-    "IR-SE": Recipe(ir_se.IRSEConfig.from_state_dict, ir_se.IRSE, _encoder(blue_first)),
-    "FaceNet": Recipe(facenet.FaceNetConfig.from_state_dict, facenet.FaceNet, _facenet),
-}
-
-PARSER: Mapping[str, Recipe] = {
-    "BiSeNet": Recipe(bisenet.BiSeNetConfig.from_state_dict, bisenet.BiSeNet, _bisenet),
-    "ParseNet": Recipe(parsenet.ParseNetConfig.from_state_dict, parsenet.ParseNet, _parsenet),
-}
-
-GAZE: Mapping[str, Recipe] = {
+    "IR-SE": Recipe(IRSEConfig.from_state_dict, IRSE, _encoder(blue_first)),
+    "FaceNet": Recipe(FaceNetConfig.from_state_dict, FaceNet, _facenet),
+    "BiSeNet": Recipe(BiSeNetConfig.from_state_dict, BiSeNet, _bisenet),
+    "ParseNet": Recipe(ParseNetConfig.from_state_dict, ParseNet, _parsenet),
     "EyeNet": Recipe(
-        eyenet.EyeNetConfig.from_state_dict,
-        eyenet.EyeNet,
-        lambda network, told: EyeGazeEstimator(network),
+        EyeNetConfig.from_state_dict,
+        EyeNet,
+        lambda network, config: EyeGazeEstimator(network),
         channels_last=False,
     ),
     "L2CS-Net": Recipe(
-        l2cs.L2CSConfig.from_state_dict, l2cs.L2CS, lambda network, told: FaceGazeEstimator(network)
+        L2CSConfig.from_state_dict, L2CS, lambda network, config: FaceGazeEstimator(network)
     ),
 }

@@ -5,6 +5,7 @@ Its design, its data (VGGFace2) and its loss differ from those of the ArcFace ne
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,8 @@ class FaceNet(nn.Module):
         super().__init__()
         self.config = config
         w, repeats = config.width, config.repeats
+        block17 = partial(_factored_block, 28 * w, 4 * w, length=7, scale=0.1)
+        block8 = partial(_factored_block, 56 * w, 6 * w, length=3)
         self.conv2d_1a = _conv(3, w, 3, stride=2)
         self.conv2d_2a = _conv(w, w, 3)
         self.conv2d_2b = _conv(w, 2 * w, 3, padding="same")
@@ -54,10 +57,10 @@ class FaceNet(nn.Module):
         self.conv2d_4b = _conv(6 * w, 8 * w, 3, stride=2)
         self.repeat_1 = nn.Sequential(*(_block35(w) for _ in range(repeats[0])))
         self.mixed_6a = _reduction_a(w)
-        self.repeat_2 = nn.Sequential(*(_block17(w) for _ in range(repeats[1])))
+        self.repeat_2 = nn.Sequential(*(block17() for _ in range(repeats[1])))
         self.mixed_7a = _reduction_b(w)
-        self.repeat_3 = nn.Sequential(*(_block8(w, scale=0.2) for _ in range(repeats[2])))
-        self.block8 = _block8(w, scale=1.0, rectified=False)
+        self.repeat_3 = nn.Sequential(*(block8(scale=0.2) for _ in range(repeats[2])))
+        self.block8 = block8(scale=1.0, rectified=False)
         self.last_linear = nn.Linear(56 * w, config.embedding, bias=False)
         self.last_bn = nn.BatchNorm1d(config.embedding, eps=EPSILON)
         if config.num_classes:
@@ -91,10 +94,10 @@ class InceptionResidual(Inception):
     """Adds the branches' output to the input, scaled down to keep training stable."""
 
     def __init__(
-        self, *branches: nn.Module, joined: int, channels: int, scale: float, rectified: bool
+        self, *branches: nn.Module, widths: tuple[int, int], scale: float, rectified: bool = True
     ) -> None:
         super().__init__(*branches)
-        self.conv2d = nn.Conv2d(joined, channels, 1)
+        self.conv2d = nn.Conv2d(*widths, 1)  # of the joined branches, of the input
         self.scale, self.rectified = scale, rectified
 
     def forward(self, x: Tensor) -> Tensor:
@@ -119,42 +122,23 @@ def _block35(w: int) -> InceptionResidual:
         _same(8 * w, w, 1),
         nn.Sequential(_same(8 * w, w, 1), _same(w, w, 3)),
         nn.Sequential(_same(8 * w, w, 1), _same(w, w, 3), _same(w, w, 3)),
-        joined=3 * w,
-        channels=8 * w,
+        widths=(3 * w, 8 * w),
         scale=0.17,
-        rectified=True,
     )
 
 
-def _block17(w: int) -> InceptionResidual:
-    return InceptionResidual(
-        _same(28 * w, 4 * w, 1),
-        _cross(28 * w, 4 * w, length=7),
-        joined=8 * w,
-        channels=28 * w,
-        scale=0.1,
-        rectified=True,
-    )
-
-
-def _block8(w: int, scale: float, rectified: bool = True) -> InceptionResidual:
-    return InceptionResidual(
-        _same(56 * w, 6 * w, 1),
-        _cross(56 * w, 6 * w, length=3),
-        joined=12 * w,
-        channels=56 * w,
-        scale=scale,
-        rectified=rectified,
-    )
-
-
-def _cross(channels: int, width: int, length: int) -> nn.Sequential:
-    """A square kernel factored into a row and a column."""
-    return nn.Sequential(
+def _factored_block(
+    channels: int, width: int, length: int, scale: float, rectified: bool = True
+) -> InceptionResidual:
+    """A residual block whose square kernel is factored into a row and a column."""
+    pointwise = _same(channels, width, 1)
+    factored = nn.Sequential(
         _same(channels, width, 1),
         _same(width, width, (1, length)),
         _same(width, width, (length, 1)),
     )
+    widths = (2 * width, channels)
+    return InceptionResidual(pointwise, factored, widths=widths, scale=scale, rectified=rectified)
 
 
 def _reduction_a(w: int) -> Inception:

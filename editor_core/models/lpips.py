@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018): how unlike two pictures look, by the features of a classifier.
+"""LPIPS (Zhang et al. 2018): the perceptual distance of two pictures, by a classifier's features.
 
 The `lpips` package does the work; the backbone's weights come from a file, never from a download.
 """
@@ -22,25 +22,27 @@ LAST_LAYERS: dict[Backbone, str] = {  # deepest features used; an earlier one ru
 
 
 class Lpips(nn.Module):
-    """Compares pictures by a backbone's features, weighed by the package's heads or all alike.
+    """The perceptual distance of pictures.
 
-    `backbone` is a torchvision state dict (`features.0.weight`, ...); its classifier is left out.
-    Without heads the features' squared differences are summed, for a backbone that the published
-    heads were not fitted to.
+    Args:
+        net: The classifier's architecture.
+        backbone: A torchvision state dict (`features.0.weight`, ...); its classifier is not used.
+        heads: Weigh the features by the package's heads. Without them the squared differences
+            are summed, for a backbone that the published heads were not fitted to.
     """
 
     def __init__(self, net: Backbone, backbone: Mapping[str, Tensor], heads: bool = True) -> None:
         super().__init__()
-        self.network: Any = _unloaded(net, heads)
+        self.network: Any = _empty_network(net, heads)
         names = self.network.state_dict()
-        published = {**backbone, **_scaling(), **(_heads(net) if heads else {})}
+        published = {**backbone, **_scaling(), **(_published_heads(net) if heads else {})}
         tensors = {name: published[_published_name(name)].float() for name in names}
         self.network.load_state_dict(tensors, assign=True)
         self.eval()  # the heads have dropout
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Pictures (B,3,H,W) in [-1,1], sides of at least 32 -> distances (B,), 0 where alike"""
-        return self.between(self.features(a), self.features(b))
+        """Pictures (B,3,H,W) in [-1,1], sides of at least 32 -> distances (B,), 0 for the same"""
+        return self.distance(self.features(a), self.features(b))
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         """Pictures (B,3,H,W) in [-1,1] -> for each layer used (B,C,h,w), of unit length in C"""
@@ -49,8 +51,8 @@ class Lpips(nn.Module):
         layers = self.network.net(self.network.scaling_layer(x))
         return tuple(normalize_tensor(layer) for layer in layers)
 
-    def between(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
-        """The distances (B,) of pictures whose features these are."""
+    def distance(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
+        """Features of two batches -> their distances (B,)"""
         squares = [(x - y).square() for x, y in zip(a, b, strict=True)]
         if self.network.lpips:
             weighed = [head(each) for head, each in zip(self.network.lins, squares, strict=True)]
@@ -59,7 +61,7 @@ class Lpips(nn.Module):
         return torch.stack([each.mean((1, 2, 3)) for each in weighed]).sum(0)
 
 
-def backbone_of(names: Iterable[str]) -> Backbone:
+def detect_backbone(names: Iterable[str]) -> Backbone:
     """Which backbone a torchvision state dict is of, from its names."""
     present = set(names)
     for net, layer in LAST_LAYERS.items():
@@ -68,7 +70,7 @@ def backbone_of(names: Iterable[str]) -> Backbone:
     raise ValueError(f"expected a backbone with one of {', '.join(LAST_LAYERS.values())}, got none")
 
 
-def _unloaded(net: Backbone, heads: bool) -> nn.Module:
+def _empty_network(net: Backbone, heads: bool) -> nn.Module:
     """The package's network without values, so that building it draws no random numbers."""
     import lpips
 
@@ -80,7 +82,7 @@ def _unloaded(net: Backbone, heads: bool) -> nn.Module:
 
 
 def _published_name(name: str) -> str:
-    """The name in the published files of a tensor of the package's network."""
+    """The published files' name for a tensor of the package's network."""
     return re.sub(r"^net\.slice\d+\.", "features.", name.replace("lins.", "lin"))
 
 
@@ -91,8 +93,8 @@ def _scaling() -> dict[str, Tensor]:
     return {f"scaling_layer.{name}": value for name, value in values.items()}
 
 
-def _heads(net: Backbone) -> dict[str, Tensor]:
-    """The heads that the package carries with it, version 0.1."""
+def _published_heads(net: Backbone) -> dict[str, Tensor]:
+    """The heads that the package contains, version 0.1."""
     import lpips
 
     path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"

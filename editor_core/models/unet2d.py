@@ -187,6 +187,9 @@ class UNet2D(nn.Module):
 
         Returns:
             (B,out_channels,H,W) in the dtype of `x`, computed in that of the weights.
+
+        Raises:
+            ValueError: A condition is given.
         """
         if identity is not None or label is not None:
             raise ValueError("this U-Net takes no identity and no label: pass none")

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from guided_face_edit.editor_core.checkpoints.reading import CheckpointError, read_checkpoint
+from guided_face_edit.editor_core.checkpoints.errors import CheckpointError
+from guided_face_edit.editor_core.checkpoints.reading import read_checkpoint
 from guided_face_edit.tests.support.attacks import attacks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,20 +18,19 @@ from guided_face_edit.editor_core.demo.groups import draw_group_photos, draw_ref
 from guided_face_edit.editor_core.demo.models import WEIGHTS
 from guided_face_edit.editor_core.files import sha256
 from guided_face_edit.editor_core.images import read_image, write_png
-from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
-from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
+from guided_face_edit.editor_core.models.bisenet import BiSeNet
+from guided_face_edit.editor_core.models.iresnet import IResNet
+from guided_face_edit.editor_core.models.unet import UNet
 from guided_face_edit.editor_core.settings import TermSettings
-from guided_face_edit.tests.support.tiny import seeded
+from guided_face_edit.tests.support.tiny import EVEN_UNET, TINY_ENCODER, TINY_PARSER, seeded
 
 SIZE = 32
-UNET = UNetConfig(32, (1, 1), 1, (2,), num_heads=1, identity_channels=24)
-IRESNET = IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), embedding=24, input_size=32)
+UNET = replace(EVEN_UNET, num_heads=1, head_channels=None, identity_channels=24)
 
 
 def _parser(sees_skin):
     """A parser that labels everything skin, or everything background."""
-    network = seeded(lambda: BiSeNet(BiSeNetConfig(width=8)))
+    network = seeded(lambda: BiSeNet(TINY_PARSER))
     weight = network.conv_out.conv_out.weight
     weight.zero_()
     weight[1] = float(sees_skin)
@@ -43,8 +42,8 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     unet = {**asdict(UNET), "image_size": SIZE, "schedule": "linear"}
     save_model(folder / "unet.safetensors", seeded(lambda: UNet(UNET)), "diffusion", unet)
-    identity = seeded(lambda: IResNet(IRESNET))
-    save_model(folder / "identity.safetensors", identity, "identity", asdict(IRESNET))
+    identity = seeded(lambda: IResNet(TINY_ENCODER))
+    save_model(folder / "identity.safetensors", identity, "identity", asdict(TINY_ENCODER))
     save_model(folder / "parser.safetensors", _parser(sees_skin=True), "parser", {"size": 32})
     return folder
 

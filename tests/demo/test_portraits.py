@@ -32,7 +32,7 @@ def test_at_least_sixteen_identity_parameters_are_continuous_and_seen(people):
     for name in InnerFace.RANGES:
         column = identity.inner.column(name)
         nudged = identity.inner.with_(**{name: column + torch.where(column > 0.5, -1e-3, 1e-3)})
-        change = (draw(identity.wearing(nudged), scene, SIZE).image - before).abs().max()
+        change = (draw(identity.with_inner_face(nudged), scene, SIZE).image - before).abs().max()
         assert 0 < change < 0.1, name
 
 
@@ -50,7 +50,7 @@ def test_sizes_show_the_same_portrait(people):
 
 def test_a_swap_leaves_hair_clothes_and_background_alone(people):
     identity, scene = people
-    swapped = identity.wearing(identity.inner.rows(torch.arange(24).roll(1)))
+    swapped = identity.with_inner_face(identity.inner.rows(torch.arange(24).roll(1)))
     before, after = draw(identity, scene, SIZE), draw(swapped, scene, SIZE)
     face = torch.isin(before.labels, torch.tensor(FACE_PARTS))
     kept = torch.isin(before.labels, torch.tensor([FacePart.BACKGROUND, FacePart.CLOTH]))
@@ -62,7 +62,7 @@ def test_a_swap_leaves_hair_clothes_and_background_alone(people):
 def test_nobody_changes_by_a_swap_with_themselves(people):
     identity, scene = people
     assert torch.equal(
-        draw(identity.wearing(identity.inner), scene, SIZE).image, draw(identity, scene, SIZE).image
+        draw(identity.with_inner_face(identity.inner), scene, SIZE).image, draw(identity, scene, SIZE).image
     )
 
 

@@ -16,7 +16,7 @@ from guided_face_edit.editor_core.face.aligning import (
     quads,
 )
 from guided_face_edit.editor_core.face.parsing import FacePart
-from guided_face_edit.editor_core.face.records import make_faces, no_faces, overlap
+from guided_face_edit.editor_core.face.records import box_iou, make_faces, no_faces
 from guided_face_edit.editor_core.face.resampling import invert, resample, transform
 from guided_face_edit.editor_core.face.templates import (
     TEMPLATES,
@@ -184,7 +184,7 @@ def test_faces_come_by_frame_and_from_left_to_right():
     boxes = torch.tensor([[20.0, 0, 30, 10], [0.0, 0, 10, 10]])
     points = torch.zeros(2, 5, 2)
     assert make_faces([0, 0], boxes, points, (50, 50), 1).box[0].tolist() == [0, 0, 10, 10]
-    assert overlap(boxes, boxes).tolist() == [[1, 0], [0, 1]]
+    assert box_iou(boxes, boxes).tolist() == [[1, 0], [0, 1]]
 
 
 @pytest.mark.parametrize(

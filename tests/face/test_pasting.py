@@ -66,7 +66,7 @@ def test_what_is_pasted_is_what_a_swap_would_have_drawn():
     """Crops of the photo of other people, pasted into the photo, give the photo of those people."""
     size = (2 * PHOTO[0], 2 * PHOTO[1])
     (group,) = random_groups(3, 3, 1, size)
-    other = group.wearing(group.identity.inner.rows(torch.tensor([1, 2, 0])))
+    other = group.with_inner_face(group.identity.inner.rows(torch.tensor([1, 2, 0])))
     before, after = (draw_group(each, size) for each in (group, other))
     photo, truth = before[0][None], after[0][None]
     faces = make_faces([0] * 3, _boxes(group.points), group.points, size, 1)
@@ -196,7 +196,7 @@ def test_what_does_not_fit_is_refused(change, message):
     ("change", "message"),
     [
         ({"feather": -1}, "feather is -1: expected 0 or more"),
-        ({"blending": "poisson"}, 'blending is "poisson", expected one of: feather, multi-band'),
+        ({"blending": "poisson"}, 'blending is "poisson", expected "feather" or "multi-band": choose'),
     ],
 )
 def test_settings_that_cannot_be(change, message):

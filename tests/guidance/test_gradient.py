@@ -20,14 +20,13 @@ from guided_face_edit.editor_core.guidance.estimate import Estimate
 from guided_face_edit.editor_core.guidance.gradient import GradientGuider, IntervalGuider
 from guided_face_edit.editor_core.guidance.terms import BoundTerm, LpipsTerm
 from guided_face_edit.editor_core.guidance.windows import PercentWindow
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
-from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
+from guided_face_edit.editor_core.models.unet import UNet
+from guided_face_edit.editor_core.models.unet2d import UNet2D
 from guided_face_edit.editor_core.settings import EditSettings
 from guided_face_edit.tests.support.terms import bound_pixel
-from guided_face_edit.tests.support.tiny import seeded, tiny_lpips
+from guided_face_edit.tests.support.tiny import EVEN_UNET, TINY_UNET2D, seeded, tiny_lpips
 
 SPACED = GaussianDiffusion.linear(1000).respaced("20")
-CONFIG = UNetConfig(32, (1, 1), 1, (2,), head_channels=16)
 
 
 def awake(network: UNet) -> UNet:
@@ -85,7 +84,7 @@ def test_the_estimate_is_the_gradient_where_the_data_have_unit_variance(t):
 
 
 def test_the_estimate_keeps_no_graph_of_the_network():
-    network = awake(seeded(lambda: UNet(CONFIG)))
+    network = awake(seeded(lambda: UNet(EVEN_UNET)))
     tally = Tally(network)
     term = bound_pixel(torch.zeros(2, 3, 8, 8).double())
     guided = GradientGuider(Estimate(UNetDenoiser(network, SPACED), SPACED), SPACED, [term])(
@@ -96,8 +95,8 @@ def test_the_estimate_keeps_no_graph_of_the_network():
 
 
 UNETS = {
-    "ADM": lambda: UNet(CONFIG),
-    "diffusers": lambda: UNet2D(UNet2DConfig((32, 64), 1, (1,))),
+    "ADM": lambda: UNet(EVEN_UNET),
+    "diffusers": lambda: UNet2D(TINY_UNET2D),
 }
 
 
@@ -131,7 +130,7 @@ def test_recomputing_keeps_less(make):
 
 @pytest.mark.parametrize(("every", "guided"), [(1, 16), (2, 8), (3, 5), (16, 1)])
 def test_one_step_in_n_is_guided_and_the_last_is_the_first_to_go_without(every, guided):
-    network = awake(seeded(lambda: UNet(CONFIG)))
+    network = awake(seeded(lambda: UNet(EVEN_UNET)))
     tally = Tally(network)
     guider = GradientGuider(UNetDenoiser(network, SPACED), SPACED, [bound_pixel(picture())])
     seen = []
@@ -149,7 +148,7 @@ def test_outside_its_window_a_terms_network_does_not_run():
     tally = Tally(eye)
     pixel = bound_pixel(picture())
     term = BoundTerm("network", 1.0, PercentWindow(0.5, 0.9), lambda x: pixel.loss(eye(x)))
-    network = awake(seeded(lambda: UNet(CONFIG)))
+    network = awake(seeded(lambda: UNet(EVEN_UNET)))
     guider = GradientGuider(UNetDenoiser(network, SPACED), SPACED, [term])
     inside = [t for t in range(20) if 0.5 <= SPACED.percent(t) < 0.9]
     for t in range(20):
@@ -170,7 +169,7 @@ def test_lpips_looks_at_its_target_once():
 
 
 def test_an_unguided_step_is_one_forward_without_a_graph():
-    network = awake(seeded(lambda: UNet(CONFIG)))
+    network = awake(seeded(lambda: UNet(EVEN_UNET)))
     tally = Tally(network)
     guided = GradientGuider(UNetDenoiser(network, SPACED), SPACED, [])(
         picture().requires_grad_(), 5
@@ -180,7 +179,7 @@ def test_an_unguided_step_is_one_forward_without_a_graph():
 
 
 def _edited(**changes):
-    network = awake(seeded(lambda: UNet(CONFIG)))
+    network = awake(seeded(lambda: UNet(EVEN_UNET)))
     model = DiffusionModel(network, GaussianDiffusion.linear(1000), 8)
     settings = replace(EditSettings(), respacing="6", skip=1, clip_denoised=True, **changes)
     target, mask = picture().clamp(-1, 1), torch.ones(2, 1, 8, 8).double()

@@ -1,7 +1,6 @@
-"""Published files: told by hash, doubted by name, and what is said of those that are missing."""
+"""Published files: known by hash, warned of by name, and described where they are missing."""
 
 import json
-from pathlib import PurePath
 
 import pytest
 import torch
@@ -10,21 +9,19 @@ from guided_face_edit.editor_core.files import sha256
 from guided_face_edit.editor_core.loading import known_files
 from guided_face_edit.editor_core.loading.inspection import inspect
 from guided_face_edit.editor_core.loading.known_files import (
-    FOLDERS,
     KNOWN_FILES,
     KnownFile,
-    describe,
-    doubt,
+    describe_origin,
     identify,
-    missing,
+    mismatch_warning,
+    missing_model,
 )
 from guided_face_edit.editor_core.loading.models import find_models, load_diffusion
-from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
+from guided_face_edit.editor_core.models.bisenet import BiSeNet
+from guided_face_edit.editor_core.models.unet import UNet
+from guided_face_edit.tests.support.tiny import TINY_PARSER, TINY_UNET
 
-ADM = UNetConfig(32, (1, 2), 1, (2,), head_channels=16)
-ADM_TOLD = {"num_heads": 4, "attention_order": "legacy", "image_size": 32, "schedule": "cosine"}
-PARSER = BiSeNetConfig(width=8)
+ADM_CONFIG = {"num_heads": 4, "attention_order": "legacy", "image_size": 32, "schedule": "cosine"}
 
 
 def _known(path, monkeypatch, **facts):
@@ -34,13 +31,13 @@ def _known(path, monkeypatch, **facts):
     return file
 
 
-def test_a_known_file_is_told_by_its_hash_before_its_sidecar(tmp_path, monkeypatch):
+def test_a_known_hash_outweighs_the_sidecar(tmp_path, monkeypatch):
     path = tmp_path / "mine.pt"
-    torch.save(UNet(ADM).state_dict(), path)
-    told = {**ADM_TOLD, "num_heads": 2}
-    (tmp_path / "mine.pt.json").write_text(json.dumps({"config": ADM_TOLD}))
+    torch.save(UNet(TINY_UNET).state_dict(), path)
+    config = {**ADM_CONFIG, "num_heads": 2}
+    (tmp_path / "mine.pt.json").write_text(json.dumps({"config": ADM_CONFIG}))
     assert load_diffusion(path).network.config.num_heads == 4
-    facts = {"size": path.stat().st_size, "sha256": sha256(path), "config": told}
+    facts = {"size": path.stat().st_size, "sha256": sha256(path), "config": config}
     file = _known(path, monkeypatch, **facts)
     assert identify(path) is file and inspect(path).licence == "MIT"
     assert load_diffusion(path).network.config.num_heads == 2
@@ -54,59 +51,54 @@ def test_only_what_may_be_known_is_hashed(tmp_path, monkeypatch):
         assert identify(tmp_path / name) is None
 
 
-def test_a_file_is_hashed_once_while_it_stays_as_it_is(tmp_path, monkeypatch):
+def test_a_file_is_hashed_once_while_it_stays_the_same(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(known_files, "sha256", lambda path: calls.append(path) or "f" * 64)
     path = tmp_path / "model_ir_se50.pth"
     path.write_bytes(b"one")
-    assert doubt(path) == doubt(path) and len(calls) == 1
+    assert mismatch_warning(path) == mismatch_warning(path) and len(calls) == 1
     path.write_bytes(b"other")
-    assert doubt(path) and len(calls) == 2
+    assert mismatch_warning(path) and len(calls) == 2
 
 
-def test_another_file_under_a_published_name_is_doubted(tmp_path):
+def test_another_file_under_a_published_name_is_warned_of(tmp_path):
     path = tmp_path / "recognition_arcface_ir_se50.pth"
     path.write_bytes(b"else")
     expected = next(file for file in KNOWN_FILES if file.name == path.name).sha256
-    assert expected in doubt(path) and sha256(path) in doubt(path)
+    assert expected in mismatch_warning(path) and sha256(path) in mismatch_warning(path)
     path = tmp_path / "parsing_bisenet.pth"
-    torch.save(BiSeNet(PARSER).state_dict(), path)
+    torch.save(BiSeNet(TINY_PARSER).state_dict(), path)
     size = f"{path.stat().st_size:,} bytes, not 53,289,463"
     report = inspect(path)
     assert size in report.warnings[0] and "468e13ca13a9" in report.warnings[0]
     assert report.licence == "unknown"
 
 
-def test_a_name_with_its_folder_tells_files_of_one_name_apart(tmp_path):
-    assert "google/ddpm-celebahq-256" in describe("ddpm-celebahq-256/diffusion_pytorch_model.bin")
-    assert "face-parsing, licence non-commercial" in describe("a/face-parsing/model.safetensors")
-    assert "no published file" in describe("model.safetensors")
+def test_a_name_may_begin_with_its_folder(tmp_path):
+    assert "google/ddpm-celebahq-256" in describe_origin(
+        "ddpm-celebahq-256/diffusion_pytorch_model.bin"
+    )
+    assert "face-parsing, licence non-commercial" in describe_origin(
+        "a/face-parsing/model.safetensors"
+    )
+    assert "no published file" in describe_origin("model.safetensors")
 
 
 def test_what_is_missing_comes_with_its_terms_and_a_command():
-    told = describe("parsing_bisenet.pth")
+    text = describe_origin("parsing_bisenet.pth")
     url = "https://github.com/xinntao/facexlib/releases/download/v0.2.0/parsing_bisenet.pth"
-    assert "CelebAMask-HQ, SHA-256 468e13ca13a9b43cc0881a9f99083a430e9c0a38abd9" in told
-    assert f"comfy model download --url {url} --relative-path models/face_edit/parsing" in told
+    assert "CelebAMask-HQ, SHA-256 468e13ca13a9b43cc0881a9f99083a430e9c0a38abd9" in text
+    assert f"comfy model download --url {url} --relative-path models/face_edit/parsing" in text
     folder = "--relative-path models/face_edit/diffusion/ddpm-celebahq-256"
-    assert folder in describe("ddpm-celebahq-256/diffusion_pytorch_model.bin")
-    assert "SHA-256 unknown" in describe("Model.pt") and "comfy" not in describe("Model.pt")
-
-
-def test_published_files_are_told_apart_and_can_be_fetched():
-    names = [name for file in KNOWN_FILES for name in (file.name, *file.aliases)]
-    assert len(set(names)) == len(names)
-    for file in KNOWN_FILES:
-        assert file.kind in FOLDERS or not file.loads, file.name
-        assert file.loads or "comfy" not in describe(file.name)
-        if file.url:
-            assert file.url.startswith("https://")
-            assert PurePath(file.url).name in {PurePath(n).name for n in (file.name, *file.aliases)}
+    assert folder in describe_origin("ddpm-celebahq-256/diffusion_pytorch_model.bin")
+    assert "SHA-256 unknown" in describe_origin("Model.pt") and "comfy" not in describe_origin(
+        "Model.pt"
+    )
 
 
 def test_what_the_editor_cannot_load_is_no_model_of_a_folder(tmp_path):
     (tmp_path / "w600k_r50.onnx").touch()
     assert find_models(tmp_path) == {}
-    told = str(missing("identity", tmp_path))
-    assert "Arcface.tar or arcface_checkpoint.tar" in told and "onnx" not in told
-    assert "no network for it: choose another" in describe("w600k_r50.onnx")
+    text = str(missing_model("identity", tmp_path))
+    assert "Arcface.tar or arcface_checkpoint.tar" in text and "onnx" not in text
+    assert "no network for it: choose another" in describe_origin("w600k_r50.onnx")

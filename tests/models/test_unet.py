@@ -7,23 +7,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.models.blocks import embed_time
 from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
+from guided_face_edit.tests.support.tiny import TINY_UNET
 
-PLAIN = UNetConfig(32, (1, 2), 1, (2,), head_channels=16)
 FORMS = {
-    "plain": PLAIN,
-    "identity": replace(PLAIN, identity_channels=12),
-    "classes": replace(PLAIN, num_classes=5),
-    "identity and classes": replace(PLAIN, identity_channels=12, num_classes=5),
-    "new attention order": replace(PLAIN, attention_order="new"),
-    "head count": replace(PLAIN, head_channels=None, num_heads=2),
-    "convolutions resize": replace(PLAIN, resblock_updown=False),
-    "added condition": replace(PLAIN, scale_shift_norm=False),
-    "fixed variance": replace(PLAIN, out_channels=3),
-    "three levels": replace(PLAIN, channel_mult=(1, 1, 2), attention_factors=(2, 4)),
-    "half-width first level": replace(PLAIN, model_channels=64, channel_mult=(0.5, 1, 1)),
-    "two blocks, no attention": replace(PLAIN, num_res_blocks=2, attention_factors=()),
+    "plain": TINY_UNET,
+    "identity": replace(TINY_UNET, identity_channels=12),
+    "classes": replace(TINY_UNET, num_classes=5),
+    "identity and classes": replace(TINY_UNET, identity_channels=12, num_classes=5),
+    "new attention order": replace(TINY_UNET, attention_order="new"),
+    "head count": replace(TINY_UNET, head_channels=None, num_heads=2),
+    "convolutions resize": replace(TINY_UNET, resblock_updown=False),
+    "added condition": replace(TINY_UNET, scale_shift_norm=False),
+    "fixed variance": replace(TINY_UNET, out_channels=3),
+    "three levels": replace(TINY_UNET, channel_mult=(1, 1, 2), attention_factors=(2, 4)),
+    "half-width first level": replace(TINY_UNET, model_channels=64, channel_mult=(0.5, 1, 1)),
+    "two blocks, no attention": replace(TINY_UNET, num_res_blocks=2, attention_factors=()),
 }
 
 
@@ -79,7 +78,7 @@ def test_pictures_of_a_batch_do_not_mix(generator):
 
 
 def test_a_fresh_network_answers_zero_and_learns(generator):
-    network = UNet(PLAIN)
+    network = UNet(TINY_UNET)
     x, t = torch.randn(4, 3, 8, 8, generator=generator), torch.arange(4.0) * 100
     assert network(x, t).count_nonzero() == 0
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
@@ -93,27 +92,20 @@ def test_a_fresh_network_answers_zero_and_learns(generator):
 
 
 def test_attention_orders_name_the_same_channels_differently(generator):
-    legacy = _randomised(PLAIN, generator)
-    new = UNet(replace(PLAIN, attention_order="new")).eval()
+    legacy = _randomised(TINY_UNET, generator)
+    new = UNet(replace(TINY_UNET, attention_order="new")).eval()
     tensors = legacy.state_dict()
     for name in tensors:
         if ".qkv." in name:
-            heads_first = tensors[name].unflatten(0, (-1, 3, PLAIN.head_channels))
+            heads_first = tensors[name].unflatten(0, (-1, 3, TINY_UNET.head_channels))
             tensors[name] = heads_first.transpose(0, 1).flatten(0, 2)
     new.load_state_dict(tensors)
     x, t = torch.randn(1, 3, 16, 16, generator=generator), torch.tensor([7.0])
     torch.testing.assert_close(new(x, t), legacy(x, t), rtol=1e-4, atol=1e-4)
 
 
-def test_time_embedding_is_cosines_then_sines():
-    embedding = embed_time(torch.tensor([0.0, 2.5]), 4)
-    expected = [torch.tensor([2.5, 0.025]).cos(), torch.tensor([2.5, 0.025]).sin()]
-    torch.testing.assert_close(embedding[0], torch.tensor([1.0, 1.0, 0.0, 0.0]))
-    torch.testing.assert_close(embedding[1], torch.cat(expected))
-
-
 def test_computes_in_the_precision_of_its_weights(generator):
-    network = _randomised(replace(PLAIN, identity_channels=4), generator)
+    network = _randomised(replace(TINY_UNET, identity_channels=4), generator)
     x, t = torch.randn(1, 3, 16, 16, generator=generator), torch.tensor([7.0])
     identity = torch.ones(1, 4)
     full = network(x, t, identity)
@@ -125,9 +117,13 @@ def test_computes_in_the_precision_of_its_weights(generator):
 @pytest.mark.parametrize(
     ("config", "given", "message"),
     [
-        (PLAIN, {"identity": torch.zeros(1, 4)}, r"takes no identity, got one of shape \(1, 4\)"),
-        (replace(PLAIN, identity_channels=4), {}, r"takes identity \(of 4\), got none"),
-        (replace(PLAIN, num_classes=5), {}, r"takes label \(of 5\), got none"),
+        (
+            TINY_UNET,
+            {"identity": torch.zeros(1, 4)},
+            r"takes no identity, got one of shape \(1, 4\)",
+        ),
+        (replace(TINY_UNET, identity_channels=4), {}, r"takes identity \(of 4\), got none"),
+        (replace(TINY_UNET, num_classes=5), {}, r"takes label \(of 5\), got none"),
     ],
 )
 def test_conditions_must_fit_the_network(config, given, message):
@@ -146,16 +142,16 @@ def test_conditions_must_fit_the_network(config, given, message):
 )
 def test_config_refuses_what_no_network_is(changes, message):
     with pytest.raises(ValueError, match=message):
-        replace(PLAIN, **changes)
+        replace(TINY_UNET, **changes)
 
 
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="64 channels cannot be split evenly"):
-        UNet(replace(PLAIN, head_channels=48))
+        UNet(replace(TINY_UNET, head_channels=48))
 
 
 def test_unknown_attention_is_assumed_with_a_warning():
-    tensors = UNet(PLAIN).state_dict()
+    tensors = UNet(TINY_UNET).state_dict()
     with pytest.warns(UserWarning, match="assuming num_heads 4, attention_order legacy"):
         assert UNetConfig.from_state_dict(tensors).num_heads == 4
     with pytest.warns(UserWarning, match="assuming head_channels 8, attention_order legacy"):

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
+from guided_face_edit.editor_core.models.eyenet import EyeNet
 from guided_face_edit.tests.support.running import BY_NAME, run
+from guided_face_edit.tests.support.tiny import TINY_EYENET
 
 
 @pytest.fixture
 def eyes_file(folders):
     """A pickle among the gaze models, named as ComfyUI lists it."""
     folder = Path(folders.models_dir, "face_edit", "gaze")
-    network = EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4))
+    network = EyeNet(TINY_EYENET)
     torch.save(network.state_dict(), folder / "eyes.pt")
     yield folder / "eyes.pt"
     for file in folder.glob("eyes.*"):

@@ -12,11 +12,12 @@ from PIL import Image
 
 import guided_face_edit
 from guided_face_edit.editor_core.images import read_image, write_png
-from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
+from guided_face_edit.editor_core.models.l2cs import L2CS
 from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.host import fingerprint
 from guided_face_edit.tests.support.running import BY_NAME, QUICK, load, run
+from guided_face_edit.tests.support.tiny import TINY_L2CS
 
 WORDS = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "FACES", "BOUNDING_BOX"}
 
@@ -178,7 +179,7 @@ def test_gaze_is_told_in_degrees_and_drawn(pair, parsing):
 def face_gaze(folders, pair, parsing):
     """A small L2CS-Net as the host finds it, and the eyes it looks for."""
     path = Path(folders.models_dir, "face_edit", "gaze", "L2CSNet_gaze360.pkl")
-    torch.save(L2CS(L2CSConfig((1, 1, 1, 1), width=4)).state_dict(), path)
+    torch.save(L2CS(TINY_L2CS).state_dict(), path)
     boxes, *_ = run("CropEyes", image=pair[1], parsing=parsing)
     (model,) = run("LoadGazeModel", model_name=path.name)
     path.unlink()

@@ -12,9 +12,10 @@ import torch
 from guided_face_edit.editor_core.__main__ import main
 from guided_face_edit.editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
 from guided_face_edit.editor_core.loading.models import FaceModels
-from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
+from guided_face_edit.editor_core.models.unet import UNet
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.tests.support.tiny import (
+    EVEN_UNET,
     tiny_encoder,
     tiny_estimator,
     tiny_lpips,
@@ -29,7 +30,7 @@ from guided_face_edit.tools.benchmark.steps import FLOOR, UNET, WAYS, parts
 from guided_face_edit.tools.benchmark.subject import UNETS, Subject, random_network
 from guided_face_edit.tools.benchmark.timing import GOES, interleaved, ratio
 
-CONFIG = UNetConfig(32, (1, 1), 1, (2,), head_channels=16, identity_channels=24)
+CONFIG = replace(EVEN_UNET, identity_channels=24)
 
 
 def single(model):

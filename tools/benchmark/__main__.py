@@ -1,7 +1,5 @@
 """`python -m tools.benchmark`."""
 
-import sys
-
 from tools import run
 
-sys.exit(run("benchmark"))
+raise SystemExit(run("benchmark"))

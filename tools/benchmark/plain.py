@@ -9,34 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from ...editor_core.diffusion.process import Denoiser, GaussianDiffusion, Prediction
-from ...editor_core.diffusion.sampling import Guided
-from ...editor_core.guidance.gradient import Guide
-from ...editor_core.guidance.terms import GuidanceTerm
+from ...editor_core.diffusion.sampling import GuidedPrediction
+from ...editor_core.guidance.gradient import GradientGuider
+from ...editor_core.guidance.terms import BoundTerm
 from ...editor_core.models.blocks import run_block
 from ...editor_core.models.unet import Attention, UNet
 
 
 @dataclass(frozen=True)
-class NaiveGuide:
-    """Predicts once for the step and once more for the gradient, and asks the targets anew."""
+class NaiveGuider:
+    """Predicts for the step, again for the gradient, and binds the terms at every step."""
 
     denoiser: Denoiser
     diffusion: GaussianDiffusion
-    bind: Callable[[], Sequence[GuidanceTerm]]
+    bind: Callable[[], Sequence[BoundTerm]]
 
-    def __call__(self, x_t: Tensor, t: int) -> Guided:
+    def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
         """Predict at index t, with the gradient of the terms."""
         prediction = self.predict(x_t, t)
-        guided = Guide(self.denoiser, self.diffusion, self.bind())(x_t, t)
+        guided = GradientGuider(self.denoiser, self.diffusion, self.bind())(x_t, t)
         return replace(guided, prediction=prediction)
 
     def predict(self, x_t: Tensor, t: int) -> Prediction:
         """Predict at index t without a graph."""
-        return Guide(self.denoiser, self.diffusion, []).predict(x_t, t)
+        return GradientGuider(self.denoiser, self.diffusion, []).predict(x_t, t)
 
 
 class PlainAttention(nn.Module):
-    """Attention with its matrix written out, computed anew by the backward pass."""
+    """Attention with its matrix written out, computed again by the backward pass."""
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class PlainAttention(nn.Module):
         return (pixels + own.proj_out(merged)).view_as(x)
 
 
-def plain(network: UNet) -> UNet:
+def to_plain_unet(network: UNet) -> UNet:
     """The U-Net with plain attention (its channels in legacy order), in the ordinary layout."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):

@@ -12,19 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from ...editor_core.autograd import gradients
+from ...editor_core.cli.options import network_of
 from ...editor_core.demo.models import load_demo_models
 from ...editor_core.demo.pairs import DrawnPairs, draw_pairs
 from ...editor_core.diffusion.noise import PerImageNoise
-from ...editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
-from ...editor_core.editing import guidance_of
+from ...editor_core.diffusion.process import Denoiser, DiffusionModel, GaussianDiffusion
+from ...editor_core.diffusion.sampling import batch_index
+from ...editor_core.editing import build_terms, identity_denoiser
 from ...editor_core.face.eyes import EyeBoxes
 from ...editor_core.face.gaze import EyeGazeEstimator
 from ...editor_core.face.identity import IdentityEncoder, embed_identity
 from ...editor_core.face.parsing import FaceParser
-from ...editor_core.guidance.chain import Guidance, Scene
-from ...editor_core.guidance.terms import GuidanceTerm
+from ...editor_core.guidance.batch import EditBatch
+from ...editor_core.guidance.terms import BoundTerm, GuidanceTerm, bind_terms
 from ...editor_core.images import to_signed
-from ...editor_core.loading.models import FaceModels, channels_last, laid_out
+from ...editor_core.loading.models import FaceModels
+from ...editor_core.loading.networks import channels_last, with_memory_format
 from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ...editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
@@ -33,9 +36,10 @@ from ...editor_core.models.unet import UNet, UNetConfig
 from ...editor_core.presets import preset
 from ...editor_core.settings import EditSettings
 
-Network = TypeVar("Network", bound=nn.Module)
+Convert = Callable[[UNet], UNet]
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
-PUBLISHED = UNetConfig(
+PUBLISHED_UNET = UNetConfig(
     model_channels=256,
     channel_mult=(1, 1, 2, 2, 4, 4),
     num_res_blocks=2,
@@ -43,10 +47,9 @@ PUBLISHED = UNetConfig(
     head_channels=64,
     identity_channels=512,
 )
-UNETS = {"256-128": replace(PUBLISHED, model_channels=128), "256-256": PUBLISHED}
+UNETS = {"256-128": replace(PUBLISHED_UNET, model_channels=128), "256-256": PUBLISHED_UNET}
 CONFIGS = ("demo", *UNETS)
-SIZE = 256
-LATENESS = 0.55  # of the schedule: every term of the presets pulls there, and the mask is growing
+TIMED_AT = 0.55  # of the schedule: every term of the presets acts there, and the mask is growing
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Subject:
     @property
     def index(self) -> int:
         """The step that is timed."""
-        return round(self.diffusion.num_timesteps * (1 - LATENESS))
+        return round(self.diffusion.num_timesteps * (1 - TIMED_AT))
 
     @cached_property
     def noise(self) -> PerImageNoise:
@@ -79,8 +82,8 @@ class Subject:
         return to_signed(self._pair.source.image).to(self.device)
 
     @cached_property
-    def scene(self) -> Scene:
-        return Scene(
+    def batch(self) -> EditBatch:
+        return EditBatch(
             target=to_signed(self._pair.target.image).to(self.device),
             mask=self._pair.mask[:, None].to(self.device),
             embedding=embed_identity(self.models.identity, self.source),
@@ -89,19 +92,18 @@ class Subject:
         )
 
     @cached_property
-    def guidance(self) -> Sequence[Guidance]:
-        """What the preset pulls with."""
-        models = self.models
-        return list(
-            guidance_of(
-                self.settings,
-                models.identity,
-                models.parser,
-                models.gaze,
-                models.lpips,
-                lambda: self.eyes,
-            )
-        )
+    def target(self) -> Tensor:  # (candidates,3,H,W)
+        return self.batch.repeated(self.batch.target)
+
+    @property
+    def denoiser(self) -> Denoiser:
+        model = self.models.diffusion
+        return identity_denoiser(model, self.batch, self.diffusion, self.settings)
+
+    @cached_property
+    def terms(self) -> Sequence[GuidanceTerm]:
+        """The preset's."""
+        return build_terms(self.settings, self.models, self.eyes)
 
     @property
     def eyes(self) -> EyeBoxes:
@@ -109,45 +111,41 @@ class Subject:
         return self._pair.target.eye_boxes
 
     @cached_property
-    def terms(self) -> Sequence[GuidanceTerm]:
+    def bound_terms(self) -> Sequence[BoundTerm]:
         """Bound to the target once, as an edit does it."""
-        return [each.bind(self.scene) for each in self.guidance]
+        return bind_terms(self.terms, self.batch)
 
     @cached_property
     def x_t(self) -> Tensor:  # (candidates,3,H,W)
         """The target noised to the step."""
-        target = self.scene.repeated(self.scene.target)
-        level = torch.full((len(target),), self.index, device=self.device)
-        return self.diffusion.q_sample(target, level, self.noise.draw(target))
+        index = batch_index(self.index, self.target)
+        return self.diffusion.q_sample(self.target, index, self.noise.draw(self.target))
 
-    @property
-    def unet(self) -> UNet:
-        return cast(UNet, self.models.diffusion.network)  # all configs are ADM's
-
-    def on(self, form: Callable[[UNet], UNet]) -> Subject:
-        """The same with its U-Net in another form; the U-Net itself is copied, and left alone."""
+    def converted(self, convert: Convert | None, in_place: bool = False) -> Subject:
+        """The same with its U-Net converted: another one, unless it may change in place."""
+        if convert is None:
+            return self
         with gradients():
-            return self.using(form(copy.deepcopy(self.unet)))
-
-    def using(self, network: UNet) -> Subject:
-        """The same with another U-Net."""
-        diffusion = replace(self.models.diffusion, network=network)
-        return replace(self, models=replace(self.models, diffusion=diffusion))
+            model = self.models.diffusion
+            unet = cast(UNet, model.network)  # all configs are ADM's
+            network = convert(unet if in_place else copy.deepcopy(unet))
+            models = replace(self.models, diffusion=replace(model, network=network))
+            return replace(self, models=models)
 
     @cached_property
     def _pair(self) -> DrawnPairs:
         return draw_pairs(1, 0, self.models.diffusion.image_size)
 
 
-def subject(config: str) -> Subject:
+def load_subject(config: str) -> Subject:
     """The bundled models, or networks of random weights in the shapes of the published ones."""
     if config not in CONFIGS:
         raise ValueError(f'config is "{config}", expected one of: {", ".join(CONFIGS)}')
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     with gradients():
-        if config == "demo":
-            return Subject(moved(load_demo_models(), device), preset("demo"))
-        return Subject(moved(random_models(UNETS[config]), device), preset("diffface"))
+        models = load_demo_models() if config == "demo" else random_models(UNETS[config])
+        for model in vars(models).values():
+            network_of(model).to("cuda" if torch.cuda.is_available() else "cpu")
+        return Subject(models, preset("demo" if config == "demo" else "diffface"))
 
 
 def random_models(unet: UNetConfig) -> FaceModels:
@@ -156,7 +154,7 @@ def random_models(unet: UNetConfig) -> FaceModels:
 
     return FaceModels(
         DiffusionModel(
-            laid_out(random_network(lambda: UNet(unet))), GaussianDiffusion.linear(), SIZE
+            with_memory_format(random_network(lambda: UNet(unet))), GaussianDiffusion.linear(), 256
         ),
         IdentityEncoder(channels_last(random_network(lambda: IResNet(IResNetConfig())))),
         FaceParser(channels_last(random_network(lambda: BiSeNet(BiSeNetConfig())))),
@@ -165,7 +163,7 @@ def random_models(unet: UNetConfig) -> FaceModels:
     )
 
 
-def random_network(make: Callable[[], Network]) -> Network:
+def random_network(make: Callable[[], NetworkT]) -> NetworkT:
     """A network with the same random weights every time, none of its tensors all zero."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -174,10 +172,3 @@ def random_network(make: Callable[[], Network]) -> Network:
             if not parameter.any():
                 nn.init.normal_(parameter, std=0.02)
     return network
-
-
-def moved(models: FaceModels, device: str) -> FaceModels:
-    """The models with their networks on a device."""
-    for model in vars(models).values():
-        getattr(model, "network", model).to(device)
-    return models

@@ -1,66 +1,54 @@
-"""Seconds of several things, interleaved, so that a machine that slows down slows them all."""
+"""Seconds of several tasks, interleaved, so that a machine that slows down slows them all."""
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any, TypeVar
 
 import torch
 
-from ..evaluate.figures import Figure
+from ..figures import Figure, median_and_range
 
-Key = TypeVar("Key", bound=Hashable)
-QUICK, GOES = 1.0, 5  # second; goes at what is quicker
-Rounds = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show progress
+Name = TypeVar("Name", bound=Hashable)
+Task = Callable[[], object]
+Progress = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show how far
+QUICK, REPEATS = 1.0, 5  # seconds; times that a quicker task is run in a round
 
 
 def interleaved(
-    runs: Mapping[Key, Callable[[], object]], rounds: int, heard: Rounds = iter
-) -> dict[Key, list[float]]:
-    """Runs everything once unmeasured, then `rounds` times in turn: seconds, one a round.
+    tasks: Mapping[Name, Task], rounds: int, progress: Progress = iter
+) -> dict[Name, list[float]]:
+    """Run every task once unmeasured, then `rounds` times in turn: seconds, one a round.
 
-    What is quick is run once more and then timed several times, of which the median counts: the
-    first go finds caches and memory as something larger has left them.
+    A quick task is run once more and then timed several times, of which the median counts: the
+    first run finds caches and memory as something larger has left them.
     """
-    quick = {name for name, run in runs.items() if timed(run) < QUICK}
-    seconds: dict[Key, list[float]] = {name: [] for name in runs}
-    for _ in heard(range(rounds)):
-        for name, run in runs.items():
-            seconds[name].append(typical(run) if name in quick else timed(run))
+    quick = {name for name, task in tasks.items() if timed(task) < QUICK}
+    seconds: dict[Name, list[float]] = {name: [] for name in tasks}
+    for _ in progress(range(rounds)):
+        for name, task in tasks.items():
+            if name in quick:
+                task()
+            times = [timed(task) for _ in range(REPEATS if name in quick else 1)]
+            seconds[name].append(median(times))
     return seconds
 
 
-def typical(run: Callable[[], object]) -> float:
-    """Seconds of one run, the median of several after one that finds everything cold."""
-    run()
-    return statistics.median(timed(run) for _ in range(GOES))
-
-
-def timed(run: Callable[[], object]) -> float:
-    """Seconds of one run, until the device is done with it."""
-    finish()
+def timed(task: Task) -> float:
+    """Seconds of one run, from when the device is free until it is done."""
+    synchronise = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    synchronise()
     begun = time.perf_counter()
-    run()
-    finish()
+    task()
+    synchronise()
     return time.perf_counter() - begun
-
-
-def finish() -> None:
-    """Wait for the device."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def figure(name: str, values: Sequence[float]) -> Figure:
-    """The median between the smallest and the largest."""
-    return Figure(name, statistics.median(values), min(values), max(values))
 
 
 def ratio(name: str, above: Sequence[float], below: Sequence[float]) -> Figure:
     """The ratio of two series, taken round by round."""
-    return figure(name, [a / b for a, b in zip(above, below, strict=True)])
+    return median_and_range(name, [a / b for a, b in zip(above, below, strict=True)])
 
 
 def total(series: Iterable[Sequence[float]]) -> list[float]:

@@ -1,7 +1,5 @@
 """`python -m tools.evaluate`."""
 
-import sys
-
 from tools import run
 
-sys.exit(run("evaluate"))
+raise SystemExit(run("evaluate"))

@@ -1,12 +1,9 @@
-"""The same unseen pairs edited with every term and without each, and judged.
-
-With `--sweep`: under settings that cost more or less."""
+"""The same unseen pairs edited with every guidance term and without each, and measured."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -16,20 +13,21 @@ from ...editor_core.demo.pairs import draw_pairs
 from ...editor_core.files import write_json
 from ...editor_core.presets import preset
 from ...editor_core.settings import EditSettings
-from ..benchmark.machine import machine
-from .examiners import load_examiners
-from .figures import OWN_METRICS, Figure, ablations, figures
 from .measurements import Measurements, measure
-from .sweep import TRIALS, Row, Trial, references, table, tried
+from .networks import load_metric_networks
+from .sweep import sweep
+from .tables import TERM_METRICS, ablation, evaluation
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures, prints the table and writes it as JSON."""
+    """Measure, print the table and write it as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tools.evaluate", description=__doc__)
     parser.add_argument("pairs", type=int, metavar="N", help="pairs, which nobody trained on")
     parser.add_argument("--seed", type=int, default=0, help="of the people and of the edits")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (%(default)s)")
-    parser.add_argument("--sweep", action="store_true", help="quality against seconds")
+    parser.add_argument(
+        "--sweep", action="store_true", help="edit under settings that cost more or less instead"
+    )
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     if given.sweep:
@@ -39,68 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def evaluate(count: int, seed: int, settings: EditSettings, out: Path) -> None:
-    """Prints the table and writes it as JSON."""
-    models, examiners = load_demo_models(), load_examiners()
+    """Print the table, and write it as `evaluation.json`."""
+    models, networks = load_demo_models(), load_metric_networks()
     pairs = draw_pairs(count, seed, models.diffusion.image_size)
 
     def measured(name: str, settings: EditSettings) -> Measurements:
         with tqdm(desc=name, unit="step") as bar:
-            return measure(models, examiners, pairs, settings, lambda step: bar.update())
+            return measure(models, networks, pairs, settings, bar)
 
-    on = measured("with every term", settings)
-    off = {term: measured(f"without {term}", without(settings, term)) for term in OWN_METRICS}
-    rows = [*figures(on, off["gaze"]), *ablations(on, off)]
+    on, off = measured("with every term", settings), {}
+    for term in TERM_METRICS:
+        no_weight = replace(getattr(settings, term), scale=0.0)
+        off[term] = measured(f"without {term}", replace(settings, **{term: no_weight}))
+    rows = [*evaluation(on, off["gaze"]), *(ablation(term, on, off[term]) for term in off)]
     print("\n".join(row.line() for row in rows))
-    write_json(out / "evaluation.json", summary(count, seed, settings, rows))
-
-
-def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS) -> None:
-    """Prints quality against seconds, and writes every trial's figures as JSON."""
-    models, examiners = load_demo_models(), load_examiners()
-    pairs, rows = draw_pairs(count, seed, models.diffusion.image_size), []
-    for name, trial in trials.items():
-        with tqdm(desc=name, unit="step") as bar:
-            rows.append(
-                tried(name, trial, models, examiners, pairs, seed, lambda step: bar.update())
-            )
-    print(table(rows))
-    write_json(out / "sweep.json", sweep_summary(count, seed, rows, trials))
-
-
-def sweep_summary(
-    count: int, seed: int, rows: Sequence[Row], trials: Mapping[str, Trial]
-) -> dict[str, Any]:
-    """What is written: how to repeat it, the machine, a table for each trial."""
-    held = references(rows)
-    return {
-        "command": f"python -m tools.evaluate {count} --seed {seed} --sweep",
-        "machine": machine(),
-        "trials": [
-            {
-                "name": row.name,
-                "settings": settings_as_json(row.name, trials[row.name].settings),
-                "seconds": row.seconds,
-                "cheaper_by": {each.name: each.seconds / row.seconds for each in held},
-                "as_good_as": {each.name: row.within(each) for each in held},
-                "pareto": not row.beaten(rows),
-                "figures": [asdict(figure) for figure in row.figures],
-            }
-            for row in rows
-        ],
-    }
-
-
-def without(settings: EditSettings, term: str) -> EditSettings:
-    """The settings with one term switched off."""
-    return replace(settings, **{term: replace(getattr(settings, term), scale=0.0)})
-
-
-def summary(
-    count: int, seed: int, settings: EditSettings, rows: Sequence[Figure]
-) -> dict[str, Any]:
-    """What is written: how to repeat it, the settings, the table."""
-    return {
+    summary = {
         "command": f"python -m tools.evaluate {count} --seed {seed}",
         "settings": settings_as_json("demo", settings),
         "figures": [asdict(row) for row in rows],
     }
+    write_json(out / "evaluation.json", summary)

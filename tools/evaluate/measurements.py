@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ...editor_core.demo.pairs import DrawnPairs
-from ...editor_core.diffusion.sampling import Listener, Step, unheard
+from ...editor_core.diffusion.sampling import Step
 from ...editor_core.editing import EditResult, edit_face
-from ...editor_core.face.gaze import GazeEstimator, estimate_gaze
-from ...editor_core.face.identity import IdentityEncoder, identity_distance
-from ...editor_core.face.parsing import FACE_PARTS, FaceParser, FaceParsing, parse_face
+from ...editor_core.face.gaze import Gaze, estimate_gaze
+from ...editor_core.face.identity import identity_distance
+from ...editor_core.face.parsing import FACE_PARTS, parse_face
 from ...editor_core.images import to_signed
 from ...editor_core.loading.models import FaceModels
 from ...editor_core.settings import EditSettings
+from .networks import MetricNetworks
 
-BATCH = 16  # pairs edited at once
-CLOSE = 25.0  # dB: targets this close to their true swap leave too little to gain
-
-
-@dataclass(frozen=True)
-class Examiners:
-    """The networks that measure: three that guidance uses too, and a judge that it never sees."""
-
-    parser: FaceParser
-    gaze: GazeEstimator
-    lpips: Callable[[Tensor, Tensor], Tensor]  # two (B,3,H,W) -> (B,)
-    judge: IdentityEncoder
+PAIRS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -50,72 +40,73 @@ class Measurements:
 
 def measure(
     models: FaceModels,
-    examiners: Examiners,
+    networks: MetricNetworks,
     pairs: DrawnPairs,
     settings: EditSettings,
-    on_step: Listener = unheard,
+    bar: tqdm,
 ) -> Measurements:
-    """Edit every pair once and compare with the truth."""
-    settings = replace(settings, candidates=1)
-    sources = judged(examiners, pairs.source.image)
-    chunks = []
-    for first in range(0, len(pairs), BATCH):
-        chunk = pairs.rows(slice(first, first + BATCH))
-        last = LastStep(on_step)
-        shifted = replace(settings, seed=settings.seed + first)
-        result = edit_face(models, chunk.source.image, chunk.target.image, shifted, on_step=last)
-        own = torch.arange(first, first + len(chunk))
-        chunks.append(examined(examiners, chunk, result, last.pred_x0, sources, own))
-    columns = zip(*(vars(chunk).values() for chunk in chunks), strict=True)
+    """Edit every pair once, advancing the bar, and compare with the truth."""
+    sources = judge_embedding(networks, pairs.source.image)
+    batches = []
+    for first in range(0, len(pairs), PAIRS_AT_ONCE):
+        batch = pairs.rows(slice(first, first + PAIRS_AT_ONCE))
+        shifted = replace(settings, candidates=1, seed=settings.seed + first)
+        result, pred_x0 = edit_pairs(models, batch, shifted, bar)
+        own = torch.arange(first, first + len(batch))
+        batches.append(compare(networks, batch, result, pred_x0, sources, own))
+    columns = zip(*(vars(batch).values() for batch in batches), strict=True)
     return Measurements(*(torch.cat(column) for column in columns))
 
 
-class LastStep:
-    """A listener that passes steps on and remembers the last prediction."""
+def edit_pairs(
+    models: FaceModels, pairs: DrawnPairs, settings: EditSettings, bar: tqdm
+) -> tuple[EditResult, Tensor]:
+    """The edits, and the last prediction (n,3,H,W)."""
+    last: list[Step] = []
 
-    pred_x0: Tensor
+    def on_step(step: Step) -> None:
+        last[:] = [step]
+        bar.update()
 
-    def __init__(self, on_step: Listener):
-        self.on_step = on_step
-
-    def __call__(self, step: Step) -> None:
-        self.pred_x0 = step.pred_x0
-        self.on_step(step)
+    result = edit_face(models, pairs.source.image, pairs.target.image, settings, on_step=on_step)
+    return result, last[0].pred_x0
 
 
-def examined(
-    examiners: Examiners,
+def compare(
+    networks: MetricNetworks,
     pairs: DrawnPairs,
     result: EditResult,
     pred_x0: Tensor,
     sources: Tensor,
     own: Tensor,
 ) -> Measurements:
-    """Measures of the edits of `pairs`, whose sources are rows `own` of the judged `sources`."""
-    edit = result.images[:, 0]
-    identity = judged(examiners, edit)
+    """Measure the edits of `pairs`, whose sources the judge embeds as rows `own` of `sources`."""
+    target, edit = pairs.target.image, result.images[:, 0]
+    identity = judge_embedding(networks, edit)
     likeness = identity @ sources.T
-    parsings = (parse_face(examiners.parser, to_signed(x)) for x in (edit, pairs.target.image))
-    intersection, union = overlap(*parsings)
-    outside, target = 1 - result.mask[:, :1], to_signed(pairs.target.image)
+    parsed, expected = (parse_face(networks.parser, to_signed(x)).labels for x in (edit, target))
+    both = [((parsed == part) & (expected == part)).sum((1, 2)) for part in FACE_PARTS]
+    either = [((parsed == part) | (expected == part)).sum((1, 2)) for part in FACE_PARTS]
+    outside, signed = 1 - result.mask[:, :1], to_signed(target)
+    kept = (edit == target).all(3) | (result.mask[:, 0] > 0)
     return Measurements(
-        target_psnr=psnr_inside(pairs.target.image, pairs),
+        target_psnr=psnr_inside(target, pairs),
         edit_psnr=psnr_inside(edit, pairs),
         rank=(likeness > likeness.gather(1, own[:, None])).sum(1),
         identity=identity_distance(identity, sources[own]),
-        intersection=intersection,
-        union=union,
-        gaze_error=gaze_error(examiners, edit, pairs),
-        background_kept=background_kept(result, pairs),
-        lpips=examiners.lpips(pred_x0 * outside, target * outside).detach(),
-        pixel=(pred_x0 - target).square().mean((1, 2, 3)),
+        intersection=torch.stack(both, 1),
+        union=torch.stack(either, 1),
+        gaze_error=gaze_error(networks, edit, pairs),
+        background_kept=kept.flatten(1).all(1),
+        lpips=networks.lpips(pred_x0 * outside, signed * outside).detach(),
+        pixel=(pred_x0 - signed).square().mean((1, 2, 3)),
     )
 
 
 @torch.no_grad()
-def judged(examiners: Examiners, image: Tensor) -> Tensor:  # (n,H,W,3) -> (n,E)
+def judge_embedding(networks: MetricNetworks, image: Tensor) -> Tensor:  # (n,H,W,3) -> (n,E)
     """The judge's embeddings."""
-    return examiners.judge.embed(to_signed(image))
+    return networks.judge.embed(to_signed(image))
 
 
 def psnr_inside(image: Tensor, pairs: DrawnPairs) -> Tensor:  # (n,H,W,3) -> (n,)
@@ -125,28 +116,14 @@ def psnr_inside(image: Tensor, pairs: DrawnPairs) -> Tensor:  # (n,H,W,3) -> (n,
     return -10 * (squares / (3 * mask.sum((1, 2, 3)))).log10()
 
 
-def overlap(edit: FaceParsing, target: FaceParsing) -> tuple[Tensor, Tensor]:
-    """Pixels of each face part in both edit and target, and in either, (n,9) each."""
-    one, other = edit.labels, target.labels
-    both = [((one == part) & (other == part)).sum((1, 2)) for part in FACE_PARTS]
-    either = [((one == part) | (other == part)).sum((1, 2)) for part in FACE_PARTS]
-    return torch.stack(both, 1), torch.stack(either, 1)
-
-
-def gaze_error(examiners: Examiners, edit: Tensor, pairs: DrawnPairs) -> Tensor:  # -> (n,)
+def gaze_error(networks: MetricNetworks, edit: Tensor, pairs: DrawnPairs) -> Tensor:  # -> (n,)
     """Degrees between the estimated gaze of the edit and the drawn gaze of the target."""
-    seen = estimate_gaze(examiners.gaze, to_signed(edit), pairs.target.eye_boxes)
-    true = pairs.target.gaze
-    cosine = (direction(seen.pitch, seen.yaw) * direction(true.pitch, true.yaw)).sum(1)
+    estimated = estimate_gaze(networks.gaze, to_signed(edit), pairs.target.eye_boxes)
+    cosine = (gaze_direction(estimated) * gaze_direction(pairs.target.gaze)).sum(1)
     return torch.rad2deg(cosine.clamp(-1, 1).acos())
 
 
-def direction(pitch: Tensor, yaw: Tensor) -> Tensor:  # (n,), (n,) radians -> (n,3)
-    """Unit vectors of gaze."""
+def gaze_direction(gaze: Gaze) -> Tensor:  # (n,3)
+    """Unit vectors."""
+    pitch, yaw = gaze.pitch, gaze.yaw
     return torch.stack([pitch.cos() * yaw.sin(), pitch.sin(), pitch.cos() * yaw.cos()], 1)
-
-
-def background_kept(result: EditResult, pairs: DrawnPairs) -> Tensor:  # -> (n,) bool
-    """Whether every pixel outside the mask is the target's, bit for bit."""
-    same = (result.images[:, 0] == pairs.target.image).all(3)
-    return (same | (result.mask[:, 0] > 0)).flatten(1).all(1)

@@ -5,18 +5,25 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from ...editor_core.autograd import gradients
-from ...editor_core.demo.pairs import DrawnPairs
-from ...editor_core.diffusion.sampling import Listener
-from ...editor_core.loading.models import FaceModels
+from ...editor_core.cli.swap import settings_as_json
+from ...editor_core.demo.models import load_demo_models
+from ...editor_core.demo.pairs import draw_pairs
+from ...editor_core.files import write_json
 from ...editor_core.presets import preset
 from ...editor_core.settings import EditSettings
-from .figures import GAIN, Figure, quality
-from .measurements import Examiners, measure
+from ..figures import Figure
+from ..machine import describe_machine
+from .measurements import measure
+from .networks import load_metric_networks
+from .tables import GAIN, quality
 
 DEMO = preset("demo")
 LONG = replace(DEMO, respacing="100", skip=10, sampler="ddpm", views=8)
@@ -31,11 +38,10 @@ class Trial:
     precision: torch.dtype = torch.float32  # of the U-Net
 
 
-REFERENCE, LONGEST = "diffface", "demo as long as diffface"
-REFERENCES = (REFERENCE, LONGEST)  # trials that the others are held against
+REFERENCES = ("diffface", "demo as long as diffface")  # trials that the others are held against
 TRIALS: Mapping[str, Trial] = {
-    REFERENCE: Trial(preset("diffface")),
-    LONGEST: Trial(LONG),
+    REFERENCES[0]: Trial(preset("diffface")),
+    REFERENCES[1]: Trial(LONG),
     "demo": Trial(DEMO),
     "demo, bf16": Trial(DEMO, torch.bfloat16),
     "demo, one view": Trial(replace(DEMO, views=1)),
@@ -51,81 +57,87 @@ TRIALS: Mapping[str, Trial] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class TrialResult:
     """What a trial costs, and what it achieves."""
 
     name: str
-    seconds: float  # an edit, with its examination
+    seconds: float  # an edit, with its measurement
     figures: Sequence[Figure]
 
     @property
-    def gain(self) -> float:
+    def gain(self) -> Figure:
         """The quality that is set against the seconds, dB."""
-        return next(figure.value for figure in self.figures if figure.name == GAIN)
+        return next(figure for figure in self.figures if figure.name == GAIN)
 
-    def within(self, reference: Row) -> bool:
+    def matches(self, reference: TrialResult) -> bool:
         """Whether no figure is worse than the reference's interval."""
         pairs = zip(self.figures, reference.figures, strict=True)
-        return all(own.keeps(other) for own, other in pairs)
+        return all(own.as_good_as(other) for own, other in pairs)
 
-    def beaten(self, rows: Sequence[Row]) -> bool:
-        """Whether another row is as good for less, or better for as much."""
-        mine = (self.seconds, self.gain)
+    def is_dominated(self, results: Sequence[TrialResult]) -> bool:
+        """Whether another result is as good for less, or better for as much."""
+        own = (self.seconds, self.gain.value)
+        others = [(each.seconds, each.gain.value) for each in results]
         return any(
-            row.seconds <= self.seconds
-            and row.gain >= self.gain
-            and (row.seconds, row.gain) != mine
-            for row in rows
+            seconds <= own[0] and gain >= own[1] and (seconds, gain) != own
+            for seconds, gain in others
         )
 
 
-def tried(
-    name: str,
+def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS) -> None:
+    """Print quality against seconds, and write every trial's figures as `sweep.json`."""
+    models, networks = load_demo_models(), load_metric_networks()
+    pairs, results = draw_pairs(count, seed, models.diffusion.image_size), []
+    for name, trial in trials.items():
+        with gradients():
+            network = copy.deepcopy(models.diffusion.network).to(trial.precision)
+        tried = replace(models, diffusion=replace(models.diffusion, network=network))
+        begun = time.perf_counter()
+        with tqdm(desc=name, unit="step") as bar:
+            measured = measure(tried, networks, pairs, replace(trial.settings, seed=seed), bar)
+        seconds = (time.perf_counter() - begun) / count
+        results.append(TrialResult(name, seconds, quality(measured)))
+    references = [result for result in results if result.name in REFERENCES]
+    print(sweep_table(results, references))
+    rows = [trial_row(each, trials[each.name], results, references) for each in results]
+    command = f"python -m tools.evaluate {count} --seed {seed} --sweep"
+    summary = {"command": command, "machine": describe_machine(), "trials": rows}
+    write_json(out / "sweep.json", summary)
+
+
+def trial_row(
+    result: TrialResult,
     trial: Trial,
-    models: FaceModels,
-    examiners: Examiners,
-    pairs: DrawnPairs,
-    seed: int,
-    on_step: Listener,
-) -> Row:
-    """Edit all pairs one way."""
-    models = in_precision(models, trial.precision)
-    begun = time.perf_counter()
-    measured = measure(models, examiners, pairs, replace(trial.settings, seed=seed), on_step)
-    seconds = (time.perf_counter() - begun) / len(pairs)
-    return Row(name, seconds, quality(measured))
+    results: Sequence[TrialResult],
+    references: Sequence[TrialResult],
+) -> dict[str, Any]:
+    """What is written of one trial."""
+    return {
+        "name": result.name,
+        "settings": settings_as_json(result.name, trial.settings),
+        "seconds": result.seconds,
+        "cheaper_by": {each.name: each.seconds / result.seconds for each in references},
+        "as_good_as": {each.name: result.matches(each) for each in references},
+        "pareto": not result.is_dominated(results),
+        "figures": [asdict(figure) for figure in result.figures],
+    }
 
 
-def in_precision(models: FaceModels, precision: torch.dtype) -> FaceModels:
-    """The models with a U-Net of that precision."""
-    with gradients():
-        network = copy.deepcopy(models.diffusion.network).to(precision)
-    return replace(models, diffusion=replace(models.diffusion, network=network))
-
-
-def references(rows: Sequence[Row]) -> list[Row]:
-    """The rows that the others are held against."""
-    return [row for row in rows if row.name in REFERENCES]
-
-
-def table(rows: Sequence[Row]) -> str:
+def sweep_table(results: Sequence[TrialResult], references: Sequence[TrialResult]) -> str:
     """Cheapest first; `*` marks the Pareto front of seconds and gain.
 
-    A row is as good as a reference if no figure is worse than the reference's interval.
+    A trial is as good as a reference if no figure is worse than the reference's interval.
     """
-    held = references(rows)
-    titles = "".join(f"as good as {each.name}  " for each in held)
-    header = f"{'':<2}{'seconds':>8}  {'PSNR gain, dB':<24}{'cheaper by':>10}  {titles}settings"
-    ordered = sorted(rows, key=lambda row: row.seconds)
-    return "\n".join([header, *(_line(row, rows, held) for row in ordered)])
-
-
-def _line(row: Row, rows: Sequence[Row], held: Sequence[Row]) -> str:
-    front = "" if row.beaten(rows) else "*"
-    gain = next(figure for figure in row.figures if figure.name == GAIN)
-    interval = f"{gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
-    cheaper = held[0].seconds / row.seconds
-    verdicts = "".join(
-        f"{'yes' if row.within(each) else 'no':<{len(each.name) + 13}}" for each in held
-    )
-    return f"{front:<2}{row.seconds:>8.3f}  {interval:<24}{cheaper:>10.1f}  {verdicts}{row.name}"
+    titles = "".join(f"as good as {each.name}  " for each in references)
+    lines = [f"{'':<2}{'seconds':>8}  {'PSNR gain, dB':<24}{'cheaper by':>10}  {titles}settings"]
+    for result in sorted(results, key=lambda result: result.seconds):
+        front, gain = "" if result.is_dominated(results) else "*", result.gain
+        interval = f"{gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
+        cheaper = references[0].seconds / result.seconds
+        matches = "".join(
+            f"{'yes' if result.matches(each) else 'no':<{len(each.name) + 13}}"
+            for each in references
+        )
+        columns = f"{front:<2}{result.seconds:>8.3f}  {interval:<24}{cheaper:>10.1f}  {matches}"
+        lines.append(columns + result.name)
+    return "\n".join(lines)

@@ -1,7 +1,5 @@
 """`python -m tools.train`."""
 
-import sys
-
 from tools import run
 
-sys.exit(run("train"))
+raise SystemExit(run("train"))

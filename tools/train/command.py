@@ -1,4 +1,4 @@
-"""`python -m tools.train [KIND...]`."""
+"""Trains the demo models from drawn portraits, each stage from where it stopped."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from .stages import train
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the stages, resuming each where it stopped."""
+    """Run the stages."""
     parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="models to train (all of them)")
     parser.add_argument("--seed", type=int, default=0, help="of portraits and weights")

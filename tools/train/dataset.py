@@ -34,12 +34,12 @@ class PortraitSet:
         return rows // self.pictures
 
     def picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
-        """Pictures as the networks see them."""
-        return seen(self.image[rows])
+        """Pictures as input to the networks."""
+        return self.image[rows].float() / 127.5 - 1
 
     def twin_picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
-        """The twins of pictures as the networks see them."""
-        return seen(self.twin[rows])
+        """Their twins as input to the networks."""
+        return self.twin[rows].float() / 127.5 - 1
 
 
 def random_pictures(inner: InnerFace, generator: torch.Generator) -> tuple[Identity, Scene]:
@@ -65,24 +65,16 @@ def draw_set(people: int, pictures: int, size: int, seed: int) -> dict[str, torc
         chunk = slice(start, start + CHUNK)
         identity, scene = random_pictures(inner.rows(chunk), generator)
         portrait = draw(identity, scene, size)
-        twin = draw(identity.wearing(others.rows(chunk)), scene, size)
-        images = (levels(portrait.image), levels(twin.image), portrait.labels.byte())
-        rows.append((*images, identity.inner.values, scene.values))
+        twin = draw(identity.with_inner_face(others.rows(chunk)), scene, size)
+        images = (
+            each.image.permute(0, 3, 1, 2).mul(255).round().byte() for each in (portrait, twin)
+        )
+        rows.append((*images, portrait.labels.byte(), identity.inner.values, scene.values))
     columns = (torch.cat(column).contiguous() for column in zip(*rows, strict=True))
     return dict(zip(("image", "twin", "labels", "inner", "scene"), columns, strict=True))
 
 
-def levels(image: torch.Tensor) -> torch.Tensor:  # (B,H,W,3) -> (B,3,H,W) uint8
-    """Pictures as they are kept."""
-    return image.permute(0, 3, 1, 2).mul(255).round().byte()
-
-
-def seen(kept: torch.Tensor) -> torch.Tensor:  # uint8 -> float in [-1,1]
-    """Kept pictures as the networks see them."""
-    return kept.float() / 127.5 - 1
-
-
-def portrait_set(path: Path, people: int, pictures: int, size: int, seed: int) -> PortraitSet:
+def load_or_draw(path: Path, people: int, pictures: int, size: int, seed: int) -> PortraitSet:
     """Read the set at `path`, or draw it there first."""
     if not path.exists():
         save_file(draw_set(people, pictures, size, seed), path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ SAVE_EVERY = 100  # steps
 
 
 class Lesson(nn.Module):
-    """What a network learns from: called with pictures, their rows and a generator, it answers
+    """What a network learns from: called with pictures, their rows and a generator, it returns
     the scalar loss. Whatever else it holds serves the training alone."""
 
     network: nn.Module
@@ -50,25 +51,23 @@ class Course:
             if step < length:
                 break
             step -= length
-        warm = (step + 1) / self.warmup if step < self.warmup else cosine(step / length)
-        return self.learning_rate * warm
-
-
-def cosine(progress: float) -> float:
-    """From 1 at 0 to 0 at 1."""
-    return 0.5 * (1 + math.cos(math.pi * progress))
+        if step < self.warmup:
+            return self.learning_rate * ((step + 1) / self.warmup)
+        return self.learning_rate * (0.5 * (1 + math.cos(math.pi * (step / length))))
 
 
 def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: int) -> nn.Module:
     """Train `lesson`, continuing from the file `state`; return its averaged network.
 
-    Step k draws from its own generator, so that a resumed training equals an unbroken one.
+    Step k draws from its own generator, so that a resumed training equals an unbroken one. The
+    network has the averaged parameters and the running statistics of the last step.
     """
     average = AveragedModel(
         lesson, multi_avg_fn=get_ema_multi_avg_fn(course.ema), use_buffers=False
     )
     optimiser = torch.optim.AdamW(lesson.groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-4)
-    done = restore(state, lesson, average, optimiser)
+    parts = {"lesson": lesson, "average": average, "optimiser": optimiser}
+    done = restore(state, parts)
     bar = tqdm(range(done, course.steps), initial=done, total=course.steps, desc=state.stem)
     smooth = None
     for step in bar:
@@ -77,8 +76,10 @@ def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: 
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
         bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == course.steps:
-            save(state, lesson, average, optimiser, step + 1)
-    return averaged_network(lesson, average)
+            save(state, parts, step + 1)
+    network = cast(Lesson, average.module).network
+    network.load_state_dict(dict(lesson.network.named_buffers()), strict=False)
+    return network.eval().requires_grad_(False)
 
 
 def train_step(
@@ -97,26 +98,17 @@ def train_step(
     return loss.item()
 
 
-def averaged_network(lesson: Lesson, average: AveragedModel) -> nn.Module:
-    """The network with averaged parameters and the running statistics of the last step."""
-    network = cast(Lesson, average.module).network
-    network.load_state_dict(dict(lesson.network.named_buffers()), strict=False)
-    return network.eval().requires_grad_(False)
-
-
-def save(state: Path, lesson, average, optimiser, step: int) -> None:
+def save(state: Path, parts: Mapping[str, Any], step: int) -> None:
     """Write everything that the next step depends on."""
-    parts = {"lesson": lesson, "average": average, "optimiser": optimiser}
     with atomic_write(state) as part:
-        torch.save({"step": step} | {k: v.state_dict() for k, v in parts.items()}, part)
+        torch.save({"step": step} | {name: parts[name].state_dict() for name in parts}, part)
 
 
-def restore(state: Path, lesson, average, optimiser) -> int:
+def restore(state: Path, parts: Mapping[str, Any]) -> int:
     """Read what `save` wrote, if anything; return the next step."""
     if not state.exists():
         return 0
     saved = torch.load(state, weights_only=True)
-    lesson.load_state_dict(saved["lesson"])
-    average.load_state_dict(saved["average"])
-    optimiser.load_state_dict(saved["optimiser"])
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
     return saved["step"]

@@ -1,4 +1,4 @@
-"""What each demo network learns: a lesson holds the network and answers its loss on drawn rows."""
+"""What each demo network learns: a lesson holds the network and returns its loss on drawn rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Generator = torch.Generator
 ARC_SCALE, ARC_MARGIN = 16.0, 0.1
 FACE_WEIGHT, IDENTITY_WEIGHT = 2.0, 0.1  # in the loss of a face
 TWINS_FROM = 250  # of 1000 steps
-STRANGERS = 1024  # identities beside the batch's own that a picture must be told from
+STRANGERS = 1024  # identities beside the batch's own to distinguish a picture from
 
 
 class IdentityLesson(Lesson):
@@ -72,7 +72,7 @@ def with_margin(cosine: Tensor, own: Tensor) -> Tensor:  # (B,C), (B,) -> (B,C)
 
 
 class ParserLesson(Lesson):
-    """Pixel-wise cross-entropy of BiSeNet's three heads, rare parts weighted up."""
+    """Pixel-wise cross-entropy of BiSeNet's three heads, rare parts weighted up mildly."""
 
     def __init__(self, network: BiSeNet, size: int):
         super().__init__()
@@ -82,7 +82,8 @@ class ParserLesson(Lesson):
         """Scalar loss on the pictures `rows`."""
         labels = data.labels[rows].long()
         x = imagenet_normalise(resize(degrade(data.picture(rows), generator), self.size))
-        weight = rarity(labels)
+        count = torch.bincount(labels.flatten(), minlength=len(FacePart)).float()
+        weight = (count.sum() / (count + 1)) ** 0.2  # stronger would make thin parts look thick
         losses = [
             F.cross_entropy(resize(logits, labels.shape[1]), labels, weight)
             for logits in self.network(x)
@@ -90,14 +91,8 @@ class ParserLesson(Lesson):
         return losses[0] + 0.4 * (losses[1] + losses[2])
 
 
-def rarity(labels: Tensor) -> Tensor:  # -> (19,)
-    """Mild weights for rare parts; stronger ones would make thin parts look thick."""
-    count = torch.bincount(labels.flatten(), minlength=len(FacePart)).float()
-    return (count.sum() / (count + 1)) ** 0.2
-
-
 class GazeLesson(Lesson):
-    """L1 in radians of EyeNet's answer on both eyes; its yaw grows leftwards."""
+    """L1 in radians of EyeNet's gaze on both eyes; its yaw grows leftwards."""
 
     def __init__(self, network: EyeNet):
         super().__init__()
@@ -110,24 +105,24 @@ class GazeLesson(Lesson):
         crops = crop_eyes(image, find_eyes_in_labels(data.labels[rows]))
         scene = Scene(data.scene[rows])
         truth = torch.deg2rad(torch.stack([scene["gaze_pitch"], -scene["gaze_yaw"]], 1))
-        answer = self.network(torch.cat([crops.left, crops.right])[:, 0]).gaze
-        return F.l1_loss(answer, torch.cat([truth, truth]))
+        gaze = self.network(torch.cat([crops.left, crops.right])[:, 0]).gaze
+        return F.l1_loss(gaze, torch.cat([truth, truth]))
 
 
 class PerceptualLesson(Lesson):
-    """Features for LPIPS: a backbone that can tell every parameter of person and scene."""
+    """Features for LPIPS: a backbone that regresses every parameter of person and scene."""
 
     def __init__(self, network: nn.Module, channels: int):
         super().__init__()
         self.network = network  # with `features`, as torchvision's classifiers
-        self.answer = nn.Linear(channels, len(InnerFace.RANGES) + len(Scene.RANGES))
+        self.regression = nn.Linear(channels, len(InnerFace.RANGES) + len(Scene.RANGES))
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         """Scalar loss on the pictures `rows`."""
         x = imagenet_normalise(degrade(data.picture(rows), generator))
         pooled = self.network.get_submodule("features")(x).mean((2, 3))
         truth = torch.cat([data.inner[rows], data.scene[rows]], 1)
-        return F.mse_loss(self.answer(pooled), truth)
+        return F.mse_loss(self.regression(pooled), truth)
 
 
 class DenoiserLesson(Lesson):
@@ -143,10 +138,10 @@ class DenoiserLesson(Lesson):
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         """Scalar loss on the pictures `rows`."""
-        return self.guess(data, rows, generator).squares.mean()
+        return self.predict(data, rows, generator).squares.mean()
 
-    def guess(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Guess:
-        """What the network makes of the pictures `rows`, each noised to a step of its own."""
+    def predict(self, data: PortraitSet, rows: Tensor, generator: Generator) -> LessonPrediction:
+        """The network's output on the pictures `rows`, each noised to a step of its own."""
         x0 = data.picture(rows)
         t = torch.randint(self.diffusion.num_timesteps, (len(rows),), generator=generator)
         noise = torch.randn(x0.shape, generator=generator)
@@ -156,7 +151,7 @@ class DenoiserLesson(Lesson):
         identity = embed_identity(self.encoder, data.picture(source))
         v = self.network(x_t, self.diffusion.model_timesteps(t), identity)
         squares = (v - self.diffusion.predict_v(x_t, t, x0)) ** 2
-        return Guess(squares, self.diffusion.predict_x0_from_v(x_t, t, v), identity)
+        return LessonPrediction(squares, self.diffusion.predict_x0_from_v(x_t, t, v), identity)
 
     def start(self, data: PortraitSet, rows: Tensor, t: Tensor, generator: Generator) -> Tensor:
         """What is noised: the picture that is asked for."""
@@ -164,7 +159,7 @@ class DenoiserLesson(Lesson):
 
 
 class FaceLesson(DenoiserLesson):
-    """The denoiser's lesson with an eye on the face, and on whose it is.
+    """The denoiser's lesson with a loss of the face, and of its identity.
 
     Errors in the face count more, and the predicted picture must have the identity asked for
     (DiffFace, arXiv 2212.13344, section 3.2). A unit vector is a faint input: the layer that reads
@@ -182,19 +177,19 @@ class FaceLesson(DenoiserLesson):
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         """Scalar loss on the pictures `rows`."""
-        guess = self.guess(data, rows, generator)
+        predicted = self.predict(data, rows, generator)
         face = torch.isin(data.labels[rows], torch.tensor(FACE_PARTS))[:, None].float()
-        seen = imagenet_normalise(guess.pred_x0) * half_masked(data.labels[rows], generator)
-        distance = identity_distance(self.encoder.embed_view(seen), guess.identity)
-        error = (guess.squares * (1 + FACE_WEIGHT * face)).mean()
+        view = imagenet_normalise(predicted.pred_x0) * half_masked(data.labels[rows], generator)
+        distance = identity_distance(self.encoder.embed_view(view), predicted.identity)
+        error = (predicted.squares * (1 + FACE_WEIGHT * face)).mean()
         return error + IDENTITY_WEIGHT * distance.mean()
 
 
 class SwapLesson(FaceLesson):
-    """The face's lesson as a swap poses it: what is noised may show somebody else.
+    """The face's lesson for swaps: what is noised may show somebody else.
 
     At noisy steps half the pictures are noised from their twins, so that the network learns to take
-    the inner face from the identity, and pose, light and head from what it sees.
+    the inner face from the identity, and pose, light and head from its input.
     """
 
     def start(self, data: PortraitSet, rows: Tensor, t: Tensor, generator: Generator) -> Tensor:
@@ -204,8 +199,8 @@ class SwapLesson(FaceLesson):
         return torch.where(twin[:, None, None, None], data.twin_picture(rows), own)
 
 
-class Guess(NamedTuple):
-    """A denoiser's answer to a batch."""
+class LessonPrediction(NamedTuple):
+    """A denoiser's output on a batch."""
 
     squares: Tensor  # (B,3,H,W) squared errors of v
     pred_x0: Tensor  # (B,3,H,W)

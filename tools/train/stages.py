@@ -6,7 +6,7 @@ Each stage is deterministic given the seed and can be stopped and resumed.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +21,8 @@ from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ...editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ...editor_core.models.unet import UNet, UNetConfig
-from ..evaluate.judge import Judge, JudgeConfig
-from .dataset import PortraitSet, portrait_set
+from ..evaluate.networks import Judge, JudgeConfig
+from .dataset import load_or_draw
 from .learning import Course, Lesson, learn
 from .lessons import (
     DenoiserLesson,
@@ -35,16 +35,16 @@ from .lessons import (
 )
 
 LICENCE = "MIT"
-SIZE = 64  # pixels of a portrait
-PARSER_SIZE = 256  # pixels that the parser enlarges it to
-PEOPLE, PICTURES = 6144, 5
+PORTRAIT_SIZE = 64  # pixels
+PARSER_INPUT = 256  # pixels that the parser enlarges a portrait to
+PEOPLE, PICTURES_EACH = 6144, 5
 EMBEDDING = 256
 
-IDENTITY = IResNetConfig((1, 1, 2, 1), (24, 48, 96, 192), EMBEDDING, SIZE)
-PARSER = BiSeNetConfig(width=16)
-GAZE = EyeNetConfig(nstack=1, nfeatures=16, nlandmarks=8, stem=8)
-JUDGE = JudgeConfig(input_size=SIZE)
-DENOISER = UNetConfig(
+IDENTITY_CONFIG = IResNetConfig((1, 1, 2, 1), (24, 48, 96, 192), EMBEDDING, PORTRAIT_SIZE)
+PARSER_CONFIG = BiSeNetConfig(width=16)
+GAZE_CONFIG = EyeNetConfig(nstack=1, nfeatures=16, nlandmarks=8, stem=8)
+JUDGE_CONFIG = JudgeConfig(input_size=PORTRAIT_SIZE)
+DENOISER_CONFIG = UNetConfig(
     model_channels=32,
     channel_mult=(1, 2, 4, 4),
     num_res_blocks=1,
@@ -55,36 +55,23 @@ DENOISER = UNetConfig(
     out_channels=3,
 )
 
+Networks = Mapping[str, nn.Module]  # trained ones, by stage
+
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """One network's training; `lesson` builds it, given the networks that came before."""
 
     kind: str  # of the model, also the name of its file
     seed: int
     course: Course
     config: dict[str, Any] | None  # what the model's file says of it; None where it gets no file
-    lesson: Callable[[dict[str, nn.Module]], Lesson]
+    lesson: Callable[[Networks], Lesson]
     needs: tuple[str, ...] = ()  # stages before it
 
 
-def identity_lesson(done: dict[str, nn.Module]) -> Lesson:
-    return IdentityLesson(IResNet(IDENTITY), EMBEDDING)
-
-
-def judge_lesson(done: dict[str, nn.Module]) -> Lesson:
-    return IdentityLesson(Judge(JUDGE), JUDGE.embedding)
-
-
-def parser_lesson(done: dict[str, nn.Module]) -> Lesson:
-    return ParserLesson(BiSeNet(PARSER), PARSER_SIZE)
-
-
-def gaze_lesson(done: dict[str, nn.Module]) -> Lesson:
-    return GazeLesson(EyeNet(GAZE))
-
-
-def perceptual_lesson(done: dict[str, nn.Module]) -> Lesson:
+def perceptual_lesson(done: Networks) -> Lesson:
+    """On a new SqueezeNet without its classifier."""
     from torchvision.models import squeezenet1_1
 
     network = squeezenet1_1(weights=None)
@@ -92,103 +79,114 @@ def perceptual_lesson(done: dict[str, nn.Module]) -> Lesson:
     return PerceptualLesson(network, channels=512)
 
 
-def denoiser_lesson(done: dict[str, nn.Module]) -> Lesson:
-    encoder = IdentityEncoder(done["identity"], SIZE)
-    return DenoiserLesson(UNet(DENOISER), encoder, GaussianDiffusion.linear())
+def denoiser_lesson(
+    lesson: Callable[[UNet, IdentityEncoder, GaussianDiffusion], DenoiserLesson],
+    done: Networks,
+    start: str | None = None,
+) -> Lesson:
+    """On a new U-Net, or on a copy of the one of the stage `start`."""
+    encoder = IdentityEncoder(done["identity"], PORTRAIT_SIZE)
+    if start is None:
+        unet = UNet(DENOISER_CONFIG)
+    else:
+        unet = cast(UNet, copy.deepcopy(done[start]).train().requires_grad_(True))
+    return lesson(unet, encoder, GaussianDiffusion.linear())
 
 
-def face_lesson(done: dict[str, nn.Module]) -> Lesson:
-    encoder = IdentityEncoder(done["identity"], SIZE)
-    return FaceLesson(resumed(done["denoiser"]), encoder, GaussianDiffusion.linear())
-
-
-def swap_lesson(done: dict[str, nn.Module]) -> Lesson:
-    encoder = IdentityEncoder(done["identity"], SIZE)
-    return SwapLesson(resumed(done["face"]), encoder, GaussianDiffusion.linear())
-
-
-def resumed(network: nn.Module) -> UNet:
-    """A copy of a trained U-Net, to train on."""
-    return cast(UNet, copy.deepcopy(network).train().requires_grad_(True))
-
-
-STAGES = (
-    Stage("identity", 1, Course((500, 600), 80, 1e-3), asdict(IDENTITY), identity_lesson),
-    Stage(
+TRAINING_STAGES = (
+    TrainingStage(
+        "identity",
+        1,
+        Course((500, 600), 80, 1e-3),
+        asdict(IDENTITY_CONFIG),
+        lambda done: IdentityLesson(IResNet(IDENTITY_CONFIG), EMBEDDING),
+    ),
+    TrainingStage(
         "denoiser",
         2,
         Course((8000,), 8, 6e-4, ema=0.998, warmup=100, stop=4600),
         None,
-        denoiser_lesson,
+        lambda done: denoiser_lesson(DenoiserLesson, done),
         needs=("identity",),
     ),
-    Stage(
+    TrainingStage(
         "face",
         7,
         Course((3300,), 8, 6e-4, ema=0.998, warmup=100),
         None,
-        face_lesson,
+        lambda done: denoiser_lesson(FaceLesson, done, start="denoiser"),
         needs=("identity", "denoiser"),
     ),
-    Stage(
+    TrainingStage(
         "diffusion",
         8,
         Course((4500,), 8, 6e-4, ema=0.998, warmup=100, stop=3400),
-        {**asdict(DENOISER), "image_size": SIZE, "schedule": "linear", "predicts": "v"},
-        swap_lesson,
+        {
+            **asdict(DENOISER_CONFIG),
+            "image_size": PORTRAIT_SIZE,
+            "schedule": "linear",
+            "predicts": "v",
+        },
+        lambda done: denoiser_lesson(SwapLesson, done, start="face"),
         needs=("identity", "denoiser", "face"),
     ),
-    Stage(
-        "parser", 3, Course((900,), 6, 2e-3), {**asdict(PARSER), "size": PARSER_SIZE}, parser_lesson
+    TrainingStage(
+        "parser",
+        3,
+        Course((900,), 6, 2e-3),
+        {**asdict(PARSER_CONFIG), "size": PARSER_INPUT},
+        lambda done: ParserLesson(BiSeNet(PARSER_CONFIG), PARSER_INPUT),
     ),
-    Stage("gaze", 4, Course((600,), 8, 1e-3), asdict(GAZE), gaze_lesson),
-    Stage("judge", 5, Course((700, 1000), 80, 1e-3), asdict(JUDGE), judge_lesson),
-    Stage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
+    TrainingStage(
+        "gaze",
+        4,
+        Course((600,), 8, 1e-3),
+        asdict(GAZE_CONFIG),
+        lambda done: GazeLesson(EyeNet(GAZE_CONFIG)),
+    ),
+    TrainingStage(
+        "judge",
+        5,
+        Course((700, 1000), 80, 1e-3),
+        asdict(JUDGE_CONFIG),
+        lambda done: IdentityLesson(Judge(JUDGE_CONFIG), JUDGE_CONFIG.embedding),
+    ),
+    TrainingStage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
 )
 
 
 def train(work: Path, weights: Path, seed: int = 0, kinds: Collection[str] = ()) -> None:
-    """Run the stages named (default: all), resuming what lies in `work`; write to `weights`."""
-    require_known(kinds)
+    """Train the demo's models, and write them as `weights/KIND/demo.safetensors`.
+
+    Args:
+        work: Folder of the drawn portraits and of what each stage resumes from.
+        weights: Folder of the model files.
+        seed: Of the portraits and of the new networks.
+        kinds: Models to train, with those that they need; by default all.
+    """
+    stages = needed_stages(kinds)
     work.mkdir(parents=True, exist_ok=True)
-    data = portrait_set(work / "portraits.safetensors", PEOPLE, PICTURES, SIZE, seed)
+    portraits = work / "portraits.safetensors"
+    data = load_or_draw(portraits, PEOPLE, PICTURES_EACH, PORTRAIT_SIZE, seed)
     done: dict[str, nn.Module] = {}
-    for stage in wanted(kinds):
-        done[stage.kind] = network = run(stage, data, done, work, seed)
+    for stage in stages:
+        torch.manual_seed(seed * 1000 + stage.seed)
+        lesson, state = stage.lesson(done), work / f"{stage.kind}.pt"
+        done[stage.kind] = network = learn(lesson, stage.course, data, state, stage.seed)
         if stage.config is not None:
-            write(weights / stage.kind / "demo.safetensors", stage, network, seed)
+            path = weights / stage.kind / "demo.safetensors"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            command = f"python -m tools.train {stage.kind} --seed {seed}"
+            origin = {"licence": LICENCE, "seed": str(seed), "training": command}
+            save_model(path, network, stage.kind, stage.config, origin)
 
 
-def wanted(kinds: Collection[str]) -> list[Stage]:
+def needed_stages(kinds: Collection[str]) -> list[TrainingStage]:
     """The stages named, and those that they need; all where none is named."""
-    named = [stage for stage in STAGES if stage.kind in kinds or not kinds]
-    needed = {kind for stage in named for kind in (stage.kind, *stage.needs)}
-    return [stage for stage in STAGES if stage.kind in needed]
-
-
-def write(path: Path, stage: Stage, network: nn.Module, seed: int) -> None:
-    """Save a stage's network with what the file says of it."""
-    origin = {
-        "licence": LICENCE,
-        "seed": str(seed),
-        "training": f"python -m editor_core train {stage.kind} --seed {seed}",
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(path, network, stage.kind, stage.config or {}, origin)
-
-
-def require_known(kinds: Collection[str]) -> None:
-    """Refuse a model that no stage trains."""
-    known = [stage.kind for stage in STAGES]
+    known = [stage.kind for stage in TRAINING_STAGES]
     for kind in kinds:
         if kind not in known:
             raise ValueError(f'there is no model "{kind}" to train: choose from {", ".join(known)}')
-
-
-def run(
-    stage: Stage, data: PortraitSet, done: dict[str, nn.Module], work: Path, seed: int
-) -> nn.Module:
-    """One stage, from new weights or from where it stopped."""
-    torch.manual_seed(seed * 1000 + stage.seed)
-    lesson = stage.lesson(done)
-    return learn(lesson, stage.course, data, work / f"{stage.kind}.pt", stage.seed)
+    named = [stage for stage in TRAINING_STAGES if stage.kind in kinds or not kinds]
+    needed = {kind for stage in named for kind in (stage.kind, *stage.needs)}
+    return [stage for stage in TRAINING_STAGES if stage.kind in needed]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.diffusion.sampling import (
-    Guided,
+    GuidedPrediction,
     ddim_step,
     ddpm_step,
     guided_mean,
@@ -99,7 +99,7 @@ def _step(diffusion: GaussianDiffusion, given: Tensors) -> dict[str, Tensor]:
 def _guided_steps(diffusion: GaussianDiffusion, given: Tensors) -> dict[str, Tensor]:
     x_t, t, noise = given["x_t"], given["t"], given["noise"]
     prediction = diffusion.prediction(given["model_output"], x_t, t)
-    guided = Guided(prediction, given["cond_grad"])
+    guided = GuidedPrediction(prediction, given["cond_grad"])
     x0 = guided_x0(diffusion, guided, x_t, t)
     made = {
         "condition_mean": guided_mean(guided),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from pathlib import Path
 
 import torch
@@ -11,10 +12,11 @@ import torch
 CPUINFO = Path("/proc/cpuinfo")  # Linux
 
 
-def machine() -> dict[str, str | int]:
+def describe_machine() -> dict[str, str | int]:
     """What a reader needs to compare."""
+    named = CPUINFO.exists() and re.search(r"^model name\s*:\s*(.+)", CPUINFO.read_text(), re.M)
     return {
-        "cpu": _cpu(),
+        "cpu": named[1].strip() if named else platform.processor() or platform.machine(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
@@ -22,9 +24,3 @@ def machine() -> dict[str, str | int]:
         "python": platform.python_version(),
         "system": platform.system(),
     }
-
-
-def _cpu() -> str:
-    lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())

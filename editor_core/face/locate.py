@@ -1,0 +1,127 @@
+"""Find, align, embed and choose faces: what the command line, batches and nodes share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .aligning import align_faces, crop_faces
+from .choosing import FaceChoice, choose_by_likeness, choose_by_mask, choose_by_number
+from .detecting import FaceDetector
+from .finding import faces_in_text, whole_pictures
+from .identity import IdentityEncoder, embed_identity
+from .records import Faces
+from .templates import template_named
+
+
+def locate_faces(
+    photos: Tensor,
+    template: str,
+    size: int,
+    *,
+    detector: FaceDetector | None = None,
+    at: str | None = None,
+    name: object = "the picture",
+    hint: str = "say where the face is, or crop it",
+) -> Faces:
+    """The aligned faces of photos: those given, else those detected, else the picture itself.
+
+    Args:
+        photos: (frames,H,W,3 or 4) in [0,1].
+        template: What the crops are aligned to, one of `TEMPLATES`.
+        size: Pixels of a crop's side.
+        detector: Finds the faces; without one a square picture is one face, aligned already.
+        at: Where the faces are, as `faces_in_text` reads it; no detector is asked then.
+        name: What errors call the picture.
+        hint: What errors advise.
+
+    Raises:
+        ValueError: No face is found, a picture that is no square needs a detector, or a face does
+            not lie in its photo.
+
+    Example:
+        >>> faces = locate_faces(torch.rand(1, 96, 128, 3), "ffhq", 64, at="40, 20, 90, 80")
+        >>> len(faces), tuple(crop_faces(torch.rand(1, 96, 128, 3), faces).image.shape)
+        (1, (1, 3, 64, 64))
+    """
+    frames, height, width = photos.shape[:3]
+    if at is not None:
+        faces = faces_in_text(at, (height, width), frames)
+    elif detector is not None:
+        faces = detector.find(photos)
+        if not len(faces):
+            raise ValueError(f"no face found in {name}: {hint}")
+    else:
+        require_square(photos, name, hint)
+        faces, template = whole_pictures((height, width), frames), "whole box"
+    return align_faces(faces, template_named(template), size)
+
+
+def require_square(photos: Tensor, name: object, hint: str) -> None:
+    """Refuse pictures that cannot be one aligned face each."""
+    height, width = photos.shape[1:3]
+    if height != width:
+        raise ValueError(
+            f"{name} is {height}x{width}, expected a square crop of an aligned face: {hint}"
+        )
+
+
+def choose_faces(
+    faces: Faces,
+    choice: FaceChoice,
+    *,
+    mask: Tensor | None = None,
+    reference: Tensor | None = None,
+    photos: Tensor | None = None,
+    encoder: IdentityEncoder | None = None,
+    template: str | None = None,
+) -> Faces:
+    """The faces under a mask, of those the ones like somebody, and of those some by number.
+
+    Args:
+        faces: Of some photos.
+        choice: Which numbers in which order, and how like the reference.
+        mask: (1 or frames,H,W) of the photos, white on the faces to keep.
+        reference: (m,E), who is wanted: in every frame the face most like each is kept.
+        photos: For faces without embeddings, as are the next two: see `embed_faces`.
+        encoder: That made the reference.
+        template: What its pictures were aligned to.
+
+    Raises:
+        ValueError: The mask is of other photos, or embeddings cannot be made.
+    """
+    if mask is not None:
+        faces = choose_by_mask(faces, mask)
+    if reference is not None:
+        faces = embed_faces(faces, photos, encoder, template)
+        faces = choose_by_likeness(faces, reference, choice.max_distance)
+    return choose_by_number(faces, choice)
+
+
+def embed_faces(
+    faces: Faces,
+    photos: Tensor | None,
+    encoder: IdentityEncoder | None,
+    template: str | None = None,
+) -> Faces:
+    """The faces with their embeddings, which are made where there are none.
+
+    Args:
+        faces: Of the photos.
+        photos: (frames,H,W,3 or 4) in [0,1].
+        encoder: Makes the embeddings.
+        template: What its pictures were aligned to; None where the faces are aligned so already.
+
+    Raises:
+        ValueError: There are neither embeddings nor what makes them.
+    """
+    if faces.embedding is not None:
+        return faces
+    if photos is None or encoder is None:
+        raise ValueError("to compare faces give their image and an identity_model")
+    aligned = align_faces(faces, template_named(template), encoder.size) if template else faces
+    crops = crop_faces(photos, aligned).image.to(next(encoder.network.parameters()))
+    rows = [embed_identity(encoder, crop[None]).float().cpu() for crop in crops]
+    return replace(faces, embedding=torch.cat(rows) if rows else torch.zeros(0, 1))

@@ -1,0 +1,50 @@
+"""What holds for every network: its configuration is read from its tensors, its names are known."""
+
+import json
+
+import pytest
+import torch
+
+from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
+from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
+from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
+from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
+from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
+from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
+from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
+from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
+
+SMALL = [
+    (BiSeNet, BiSeNetConfig(num_classes=5, width=8)),
+    (IResNet, IResNetConfig((1, 2, 1, 1), (16, 16, 32, 48), 24, 48)),
+    (IResNet, IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), 8, 32, use_se=False)),
+    (EyeNet, EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=3, stem=8)),
+    (EyeNet, EyeNetConfig(nstack=2, nfeatures=6, nlandmarks=2, stem=4)),
+    (InsightFace, InsightFaceConfig((1, 3, 2, 1), (4, 8, 12, 16), 24, 48)),
+    (IRSE, IRSEConfig((1, 3, 2, 1), (16, 32, 48, 64), 24, 48)),
+    (IRSE, IRSEConfig((2, 1, 1, 2), (4, 8, 12, 16), 8, 32, use_se=False)),
+    (FaceNet, FaceNetConfig((1, 2, 3), width=2, embedding=24, num_classes=5)),
+    (FaceNet, FaceNetConfig((1, 1, 1), width=4, embedding=8)),
+    (ParseNet, ParseNetConfig(5, encoder=(4, 8, 12), depth=2, decoder=(10, 6))),
+    (ParseNet, ParseNetConfig(19, encoder=(4,), depth=1, decoder=())),
+    (L2CS, L2CSConfig((1, 2, 1, 3), width=4)),
+    (L2CS, L2CSConfig((1, 1, 1, 1), width=8, bins=28)),
+]
+PUBLISHED = [
+    ("FaceParser.pth", BiSeNet, BiSeNetConfig()),
+    ("Arcface.tar:model.module", IResNet, IResNetConfig()),
+    ("GazeEstimator.pt:model_state_dict", EyeNet, EyeNetConfig()),
+]
+
+
+@pytest.mark.parametrize(("network", "config"), SMALL)
+def test_config_is_read_from_the_tensors(network, config):
+    assert type(config).from_state_dict(network(config).state_dict()) == config
+
+
+@pytest.mark.parametrize(("layout", "network", "config"), PUBLISHED)
+def test_names_and_shapes_are_the_published_ones(layout, network, config, root):
+    text = (root / "tests" / "golden" / "state_dict_layouts.json").read_text(encoding="utf-8")
+    with torch.device("meta"):
+        tensors = network(config).state_dict()
+    assert {name: list(t.shape) for name, t in tensors.items()} == json.loads(text)[layout]

@@ -1,0 +1,141 @@
+"""The benchmark's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ..figures import Figure, median_and_range
+from .plain import to_plain_unet
+from .processes import IMPORTS, can_measure_memory, importing, measure_memory
+from .steps import (
+    FLOOR,
+    GUIDED,
+    HALF_LOW,
+    LOOP,
+    NAIVE,
+    PLAIN_UNET,
+    UNET,
+    UNET_FORWARD,
+    UNGUIDED,
+    VARIANTS,
+    floor_parts,
+    guided,
+    other_parts,
+    unet_forward_and_back,
+)
+from .subject import Subject
+from .timing import Progress, Task, interleaved, ratio, total
+
+Series = Mapping[str, Sequence[float]]  # seconds by name, one a round
+
+FLOOR_PARTS, OTHER_PARTS, STEPS = "parts of the floor, ms", "beside them, ms", "steps, ms"
+CANDIDATES = "ms a candidate, by candidates at once"
+STEP_LIMITS = {"demo": 1.25, "256-128": 1.10, "256-256": 1.10}  # guided step over the floor
+NAIVE_LEAST = 1.4  # naive step over the guided one, where pictures are of 256 pixels
+AT_ONCE, AT_ONCE_LIMIT = 4, 0.667  # candidates; the time of each over that of one, on the demo
+LOOP_LIMIT = 2.0  # ms
+MEMORY_LIMIT = 1.1  # what a guided step adds over what the floor adds
+PEAK_LIMIT = 8 * 1024  # MiB, of half precision with low memory
+
+
+@dataclass(frozen=True)
+class BenchmarkPlan:
+    """What to measure."""
+
+    config: str
+    rounds: int = 5
+    candidates: Sequence[int] = (1, 2, AT_ONCE, 8)
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures of one kind."""
+
+    title: str
+    figures: Sequence[Figure]
+
+    def text(self) -> str:
+        """The table as it is printed."""
+        return "\n".join([f"{self.title}:", *(each.line() for each in self.figures)])
+
+
+def time_tables(subject: Subject, plan: BenchmarkPlan, progress: Progress) -> Iterator[Table]:
+    """Milliseconds of all parts and steps, taken in the same rounds, and the ratios that matter."""
+    series = time_tasks(subject, plan, progress)
+    parts, others, steps = (series[title] for title in (FLOOR_PARTS, OTHER_PARTS, STEPS))
+    each = {n: [s / int(n) for s in seconds] for n, seconds in series[CANDIDATES].items()}
+    rows = milliseconds(others)
+    yield Table(FLOOR_PARTS, milliseconds({**parts, FLOOR: total(parts.values())}))
+    yield Table(OTHER_PARTS, [r.at_most(LOOP_LIMIT) if r.name == LOOP else r for r in rows])
+    yield Table(STEPS, milliseconds(steps))
+    yield Table(CANDIDATES, milliseconds(each))
+    yield Table("ratios", time_ratios(plan.config, parts, others, steps, each))
+
+
+def time_ratios(
+    config: str, parts: Series, others: Series, steps: Series, each: Series
+) -> list[Figure]:
+    """Steps over what they are held against, taken round by round."""
+    floor, plain_floor = (
+        total(networks.values()) for networks in (parts, {**parts, UNET: others[PLAIN_UNET]})
+    )
+    naive = ratio(f"{NAIVE} / {GUIDED}", steps[NAIVE], steps[GUIDED])
+    ratios = [
+        ratio(f"{GUIDED} / {FLOOR}", steps[GUIDED], floor).at_most(STEP_LIMITS[config]),
+        naive if config == "demo" else naive.at_least(NAIVE_LEAST),
+        ratio(f"{FLOOR} / {FLOOR} of plain modules", floor, plain_floor),
+        ratio(f"{UNGUIDED} / {UNET_FORWARD}", steps[UNGUIDED], others[UNET_FORWARD]),
+    ]
+    for name in (name for name in steps if name not in (GUIDED, NAIVE)):
+        ratios.append(ratio(f"{name} / {GUIDED}", steps[name], steps[GUIDED]))
+    if {"1", str(AT_ONCE)} <= each.keys():
+        row = ratio(f"each of {AT_ONCE} candidates / one alone", each[str(AT_ONCE)], each["1"])
+        ratios.append(row.at_most(AT_ONCE_LIMIT) if config == "demo" else row)
+    return ratios
+
+
+def time_tasks(subject: Subject, plan: BenchmarkPlan, progress: Progress) -> Mapping[str, Series]:
+    """Seconds of everything, by table."""
+    variants = {name: variant for name, variant in VARIANTS.items() if name != FLOOR}
+    conversions = {to_plain_unet, *(variant.convert for variant in variants.values())}
+    subjects = {convert: subject.converted(convert) for convert in conversions}
+    plain_unet = partial(unet_forward_and_back, subjects[to_plain_unet])
+    tasks: dict[str, Mapping[str, Task]] = {
+        FLOOR_PARTS: floor_parts(subject),
+        OTHER_PARTS: {**other_parts(subject), PLAIN_UNET: plain_unet},
+        STEPS: {name: each.make(subjects[each.convert]) for name, each in variants.items()},
+        CANDIDATES: {str(n): guided(replace(subject, candidates=n)) for n in plan.candidates},
+    }
+    flat = {(title, name): task for title in tasks for name, task in tasks[title].items()}
+    seconds = interleaved(flat, plan.rounds, progress)
+    return {title: {name: seconds[title, name] for name in tasks[title]} for title in tasks}
+
+
+def milliseconds(series: Series) -> list[Figure]:
+    """A row for each series of seconds."""
+    return [median_and_range(name, [1000 * s for s in series[name]]) for name in series]
+
+
+def memory_tables(plan: BenchmarkPlan, progress: Progress) -> Iterator[Table]:
+    """MiB of every way to take a step, where the machine tells them."""
+    if not can_measure_memory():
+        return
+    names = progress(list(VARIANTS))
+    measured = {name: measure_memory(plan.config, name, plan.threads) for name in names}
+    peaks = {name: median_and_range(name, [memory.peak]) for name, memory in measured.items()}
+    if plan.config == "256-256":
+        peaks[HALF_LOW] = peaks[HALF_LOW].at_most(PEAK_LIMIT)
+    grown = ratio(f"{GUIDED} / {FLOOR}", [measured[GUIDED].step], [measured[FLOOR].step])
+    adds = [median_and_range(name, [memory.step]) for name, memory in measured.items()]
+    yield Table("MiB that a step adds", adds)
+    yield Table("MiB at the peak, models and libraries included", list(peaks.values()))
+    yield Table("memory ratio", [grown.at_most(MEMORY_LIMIT)])
+
+
+def startup_table(rounds: int) -> Table:
+    """Seconds of a fresh Python that imports so much."""
+    series = interleaved({name: importing(code) for name, code in IMPORTS.items()}, rounds)
+    return Table("start-up, s", [median_and_range(name, series[name]) for name in series])
