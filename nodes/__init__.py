@@ -1,5 +1,7 @@
 """The doors of the editor in ComfyUI: every stage a node."""
 
+from types import ModuleType
+
 from comfy_api.latest import ComfyExtension, io
 
 from . import (
@@ -14,16 +16,21 @@ from . import (
     report,
 )
 
-NODES: list[type[io.ComfyNode]] = [
-    *loaders.NODES,
-    *model_files.NODES,
-    *finding.NODES,
-    *photos.NODES,
-    *analysis.NODES,
-    *guidance.NODES,
-    *guided_sampler.NODES,
-    *report.NODES,
-]
+
+def nodes_in(module: ModuleType) -> list[type[io.ComfyNode]]:
+    """The nodes that a module defines, in its order; their bases have no schema."""
+    own = (each for each in vars(module).values() if isinstance(each, type))
+    return [
+        each
+        for each in own
+        if each.__module__ == module.__name__
+        and issubclass(each, io.ComfyNode)
+        and "define_schema" in vars(each)
+    ]
+
+
+MODULES = (loaders, model_files, finding, photos, analysis, guidance, guided_sampler, report)
+NODES = [node for module in MODULES for node in nodes_in(module)]
 
 host.register_folders()
 

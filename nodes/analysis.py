@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import folder_paths
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..editor_core.checkpoints.embeddings import load_embedding, save_embedding
-from ..editor_core.face.eyes import (
-    EyeBoxes,
-    crop_eyes,
-    find_eyes_in_landmarks,
-    find_eyes_in_parsing,
-)
+from ..editor_core.face.eyes import EyeBoxes, crop_eyes, find_eyes_in_labels, find_eyes_in_landmarks
 from ..editor_core.face.finding import eye_corners_of
-from ..editor_core.face.gaze import estimate_gaze, paint_gaze
+from ..editor_core.face.gaze import estimate_gaze
 from ..editor_core.face.identity import (
     average_identity,
     embed_identity,
     identity_distance,
     one_for_each,
 )
+from ..editor_core.face.painting import paint_eyes, paint_gaze
 from ..editor_core.face.parsing import (
     FaceParsing,
     FacePart,
@@ -33,36 +29,43 @@ from ..editor_core.face.parsing import (
     parts_named,
 )
 from ..editor_core.face.records import Faces
-from ..editor_core.face.showing import paint_eyes, paint_gaze_on_photos
 from ..editor_core.photos import eye_corners
 from ..editor_core.settings import EditSettings
 from . import host, sockets
-from .inputs import setting_inputs, widget
+from .host import ManagedModel
+from .schemas import (
+    file_input,
+    node_schema,
+    optional,
+    output,
+    prefix_input,
+    required,
+    setting_inputs,
+    widget,
+)
 
-CATEGORY = "face editing/analysis"
+schema = partial(node_schema, category="face editing/analysis")
 
 
 class ParseFace(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "ParseFace",
-            display_name="Parse Face",
-            category=CATEGORY,
-            description="Names the part of the face at every pixel, CelebAMask-HQ's 19 classes.",
+            "Names the part of the face at every pixel, CelebAMask-HQ's 19 classes.",
             search_aliases=["face segmentation", "bisenet", "celebamask"],
             inputs=[
-                sockets.ParserModel.Input("parser", tooltip="From Load Face Parser."),
-                io.Image.Input("image", tooltip="Faces of any size, upright and close."),
+                required(sockets.ParserModel, "parser", "From Load Face Parser."),
+                required(io.Image, "image", "Faces of any size, upright and close."),
             ],
             outputs=[
-                sockets.Parsing.Output(display_name="parsing"),
-                io.Image.Output(display_name="preview", tooltip="One colour a part."),
+                output(sockets.Parsing, "parsing"),
+                output(io.Image, "preview", "One colour a part."),
             ],
         )
 
     @classmethod
-    def execute(cls, parser: host.ManagedModel, image: Tensor) -> io.NodeOutput:
+    def execute(cls, parser: ManagedModel, image: Tensor) -> io.NodeOutput:
         with host.on_device(parser):
             logits = parse_face(parser.model, host.to_device(image)).logits
         parsing = FaceParsing(host.to_intermediate(logits))
@@ -72,14 +75,12 @@ class ParseFace(io.ComfyNode):
 class FaceMask(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "FaceMask",
-            display_name="Face Mask",
-            category=CATEGORY,
-            description="Turns named parts of a parsed face into a mask.",
+            "Turns named parts of a parsed face into a mask.",
             search_aliases=["face parts mask", "parsing to mask"],
             inputs=[
-                sockets.Parsing.Input("parsing", tooltip="From Parse Face."),
+                required(sockets.Parsing, "parsing", "From Parse Face."),
                 widget(
                     "parts",
                     "face",
@@ -89,7 +90,7 @@ class FaceMask(io.ComfyNode):
                 ),
                 *setting_inputs(EditSettings, "grow", "feather"),
             ],
-            outputs=[io.Mask.Output(display_name="mask")],
+            outputs=[output(io.Mask, "mask")],
         )
 
     @classmethod
@@ -101,35 +102,31 @@ class FaceMask(io.ComfyNode):
 class CropEyes(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "CropEyes",
-            display_name="Crop Eyes",
-            category=CATEGORY,
-            description="Finds both eyes, from a parsing or from landmarks, and cuts them out.",
+            "Finds both eyes, from a parsing or from landmarks, and cuts them out.",
             search_aliases=["eye boxes", "find eyes"],
             inputs=[
-                io.Image.Input("image", tooltip="The faces."),
-                sockets.Parsing.Input(
-                    "parsing", optional=True, tooltip="Of the same pictures; or give landmarks."
-                ),
-                sockets.Landmarks.Input(
+                required(io.Image, "image", "The faces."),
+                optional(sockets.Parsing, "parsing", "Of the same pictures; or give landmarks."),
+                optional(
+                    sockets.Landmarks,
                     "face_landmarks",
-                    optional=True,
-                    tooltip="Of the same pictures, from core's face landmark nodes; they go before "
-                    "the parsing, and the first face of each picture counts.",
+                    "Of the same pictures, from core's face landmark nodes; they go before the "
+                    "parsing, and the first face of each picture counts.",
                 ),
-                sockets.Faces.Input(
+                optional(
+                    sockets.Faces,
                     "faces",
-                    optional=True,
-                    tooltip="Aligned faces: image is their photos, the eyes are those of their "
-                    "crops, from the faces' landmarks where they have some, else from the parsing.",
+                    "Aligned faces: image is their photos, the eyes are those of their crops, "
+                    "from the faces' landmarks where they have some, else from the parsing.",
                 ),
             ],
             outputs=[
-                sockets.Eyes.Output(display_name="eyes"),
-                io.Image.Output(display_name="left", tooltip="The eye on the picture's left."),
-                io.Image.Output(display_name="right", tooltip="The eye on the picture's right."),
-                io.Image.Output(display_name="preview", tooltip="The image, its eyes framed."),
+                output(sockets.Eyes, "eyes"),
+                output(io.Image, "left", "The eye on the picture's left."),
+                output(io.Image, "right", "The eye on the picture's right."),
+                output(io.Image, "preview", "The image, its eyes framed."),
             ],
         )
 
@@ -160,7 +157,7 @@ def locate_eyes(pictures: Tensor, parsing: FaceParsing | None, corners: Tensor |
         return find_eyes_in_landmarks(corners, (pictures.shape[2], pictures.shape[3]))
     if parsing is None:
         raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
-    return find_eyes_in_parsing(parsing)
+    return find_eyes_in_labels(parsing.labels)
 
 
 def first_eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
@@ -175,40 +172,34 @@ def first_eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
 class EstimateGaze(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "EstimateGaze",
-            display_name="Estimate Gaze",
-            category=CATEGORY,
-            description="Reads where the eyes look, in degrees, and draws it as arrows: the mean "
-            "of both eyes (EyeNet), or the gaze of the face (L2CS-Net).",
+            "Reads where the eyes look, in degrees, and draws it as arrows: the mean of both eyes "
+            "(EyeNet), or the gaze of the face (L2CS-Net).",
             search_aliases=["gaze direction", "eye contact"],
             inputs=[
-                sockets.GazeModel.Input("gaze_model", tooltip="From Load Gaze Model."),
-                io.Image.Input("image", tooltip="The faces."),
-                sockets.Eyes.Input(
+                required(sockets.GazeModel, "gaze_model", "From Load Gaze Model."),
+                required(io.Image, "image", "The faces."),
+                required(
+                    sockets.Eyes,
                     "eyes",
-                    tooltip="Of the same pictures, from Crop Eyes; they also tell where the face "
-                    "is.",
+                    "Of the same pictures, from Crop Eyes; they also tell where the face is.",
                 ),
-                sockets.Faces.Input(
+                optional(
+                    sockets.Faces,
                     "faces",
-                    optional=True,
-                    tooltip="Aligned faces: image is their photos, the eyes are of their crops.",
+                    "Aligned faces: image is their photos, the eyes are of their crops.",
                 ),
             ],
             outputs=[
-                io.String.Output(display_name="text", tooltip="One line a picture."),
-                io.Image.Output(display_name="arrows", tooltip="The gaze, drawn on the faces."),
+                output(io.String, "text", "One line a picture."),
+                output(io.Image, "arrows", "The gaze, drawn on the faces."),
             ],
         )
 
     @classmethod
     def execute(
-        cls,
-        gaze_model: host.ManagedModel,
-        image: Tensor,
-        eyes: EyeBoxes,
-        faces: Faces | None = None,
+        cls, gaze_model: ManagedModel, image: Tensor, eyes: EyeBoxes, faces: Faces | None = None
     ) -> io.NodeOutput:
         with host.on_device(gaze_model):
             gaze = estimate_gaze(gaze_model.model, host.faces_to_device(image, faces), eyes)
@@ -216,27 +207,20 @@ class EstimateGaze(io.ComfyNode):
         lines = [
             f"{k}: {pitch:+.1f} up, {yaw:+.1f} right" for k, (pitch, yaw) in enumerate(degrees)
         ]
-        photo = image.float().cpu()
-        arrows = (
-            paint_gaze(photo, eyes, gaze)
-            if faces is None
-            else paint_gaze_on_photos(photo, eyes, gaze, faces)
-        )
+        arrows = paint_gaze(image.float().cpu(), eyes, gaze, faces)
         return io.NodeOutput("\n".join(lines), host.to_intermediate(arrows))
 
 
 class EmbedIdentity(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "EmbedIdentity",
-            display_name="Embed Identity",
-            category=CATEGORY,
-            description="Says whose face it is, as numbers that guidance and distances use.",
+            "Says whose face it is, as numbers that guidance and distances use.",
             search_aliases=["face embedding", "arcface", "source face"],
             inputs=[
-                sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
-                io.Image.Input("image", tooltip="Aligned crops of the source's face, of any size."),
+                required(sockets.IdentityModel, "identity_model", "From Load Identity Model."),
+                required(io.Image, "image", "Aligned crops of the source's face, of any size."),
                 widget(
                     "average",
                     True,
@@ -244,13 +228,11 @@ class EmbedIdentity(io.ComfyNode):
                     "person of its own, for the target of the same place.",
                 ),
             ],
-            outputs=[sockets.Embedding.Output(display_name="embedding")],
+            outputs=[output(sockets.Embedding, "embedding")],
         )
 
     @classmethod
-    def execute(
-        cls, identity_model: host.ManagedModel, image: Tensor, average: bool
-    ) -> io.NodeOutput:
+    def execute(cls, identity_model: ManagedModel, image: Tensor, average: bool) -> io.NodeOutput:
         with host.on_device(identity_model):
             embedding = embed_identity(identity_model.model, host.to_device(image))
         embedding = average_identity(embedding) if average else embedding
@@ -260,26 +242,24 @@ class EmbedIdentity(io.ComfyNode):
 class IdentityDistance(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "IdentityDistance",
-            display_name="Identity Distance",
-            category=CATEGORY,
-            description="How far faces are from an identity: 0 is the same, about 1 a stranger.",
+            "How far faces are from an identity: 0 is the same, about 1 a stranger.",
             search_aliases=["face similarity", "compare faces"],
             inputs=[
-                sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
-                io.Image.Input("image", tooltip="The faces to measure."),
-                sockets.Embedding.Input("embedding", tooltip="One for all pictures, or one each."),
+                required(sockets.IdentityModel, "identity_model", "From Load Identity Model."),
+                required(io.Image, "image", "The faces to measure."),
+                required(sockets.Embedding, "embedding", "One for all pictures, or one each."),
             ],
             outputs=[
-                io.Float.Output(display_name="distance", tooltip="The mean over the pictures."),
-                io.String.Output(display_name="text", tooltip="One line a picture."),
+                output(io.Float, "distance", "The mean over the pictures."),
+                output(io.String, "text", "One line a picture."),
             ],
         )
 
     @classmethod
     def execute(
-        cls, identity_model: host.ManagedModel, image: Tensor, embedding: Tensor
+        cls, identity_model: ManagedModel, image: Tensor, embedding: Tensor
     ) -> io.NodeOutput:
         with host.on_device(identity_model):
             found = embed_identity(identity_model.model, host.to_device(image))
@@ -292,19 +272,16 @@ class IdentityDistance(io.ComfyNode):
 class SaveIdentityEmbedding(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "SaveIdentityEmbedding",
-            display_name="Save Identity Embedding",
-            category=CATEGORY,
-            description="Writes an identity to output/embeddings, where Load Identity Embedding "
-            "lists it.",
+            "Writes an identity to output/embeddings, where Load Identity Embedding lists it.",
             search_aliases=["save face"],
             is_output_node=True,
             inputs=[
-                sockets.Embedding.Input("embedding", tooltip="From Embed Identity."),
-                widget("filename_prefix", "identity", "Begins the file's name."),
+                required(sockets.Embedding, "embedding", "From Embed Identity."),
+                prefix_input("identity"),
             ],
-            outputs=[io.String.Output(display_name="path")],
+            outputs=[output(io.String, "path")],
         )
 
     @classmethod
@@ -317,21 +294,19 @@ class SaveIdentityEmbedding(io.ComfyNode):
 class LoadIdentityEmbedding(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadIdentityEmbedding",
-            display_name="Load Identity Embedding",
-            category=CATEGORY,
-            description="Reads an identity that Save Identity Embedding wrote.",
+            "Reads an identity that Save Identity Embedding wrote.",
             search_aliases=["load face"],
             inputs=[
-                io.Combo.Input(
+                file_input(
                     "embedding_name",
-                    options=folder_paths.get_filename_list(host.EMBEDDINGS),
-                    tooltip="A file in output/embeddings or models/face_edit/embeddings. It fits "
-                    "the identity model that made it.",
+                    host.EMBEDDINGS,
+                    "A file in output/embeddings or models/face_edit/embeddings. It fits the "
+                    "identity model that made it.",
                 )
             ],
-            outputs=[sockets.Embedding.Output(display_name="embedding")],
+            outputs=[output(sockets.Embedding, "embedding")],
         )
 
     @classmethod
@@ -347,15 +322,3 @@ class LoadIdentityEmbedding(io.ComfyNode):
     @classmethod
     def execute(cls, embedding_name: str) -> io.NodeOutput:
         return io.NodeOutput(load_embedding(host.embedding_path(embedding_name)))
-
-
-NODES = [
-    ParseFace,
-    FaceMask,
-    CropEyes,
-    EstimateGaze,
-    EmbedIdentity,
-    IdentityDistance,
-    SaveIdentityEmbedding,
-    LoadIdentityEmbedding,
-]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -26,11 +27,13 @@ from ..editor_core.loading.models import FaceModels
 from ..editor_core.presets import PRESETS
 from ..editor_core.settings import EditSettings
 from . import host, sockets
-from .inputs import setting_inputs, widget
+from .host import ManagedModel
+from .schemas import node_schema, optional, output, required, setting_inputs, widget
 
 Term = TypeVar("Term", bound=GuidanceTerm)
 
-CATEGORY = "face editing/guidance"
+schema = partial(node_schema, category="face editing/guidance")
+VIEW_LIMITS = ("max_rotation", "max_shift", "max_inset", "probability")  # of RandomViews
 CHOICES = {name: PRESETS[name] for name in ("diffface", "paper", "demo")}
 
 
@@ -39,7 +42,7 @@ class Chain:
     """Guidance terms, the first wired first, and the models that they need on the device."""
 
     terms: tuple[GuidanceTerm, ...] = ()
-    models: tuple[host.ManagedModel, ...] = ()
+    models: tuple[ManagedModel, ...] = ()
 
     def of(self, kind: type[Term]) -> Iterator[Term]:
         """The terms of a kind."""
@@ -58,6 +61,7 @@ class TermNode(io.ComfyNode):
     def term_schema(
         cls,
         node: str,
+        description: str,
         *,
         needs: Sequence[io.Input] = (),
         weight: TermSettings | None = None,
@@ -68,22 +72,22 @@ class TermNode(io.ComfyNode):
 
         `weight` holds their defaults where they are not those of `EditSettings`.
         """
-        weight = weight or getattr(EditSettings(), cls.term.name)
-        return host.schema(
+        default: TermSettings = weight or getattr(EditSettings(), cls.term.name)
+        return schema(
             node,
-            category=CATEGORY,
+            description,
             inputs=[
                 *needs,
-                *setting_inputs(weight),
-                *setting_inputs(weight.window),
+                *setting_inputs(default),
+                *setting_inputs(default.window),
                 *options,
-                sockets.Guidance.Input(
+                optional(
+                    sockets.Guidance,
                     "guidance",
-                    optional=True,
-                    tooltip="Guidance to add this to; without it this is first.",
+                    "Guidance to add this to; without it this is first.",
                 ),
             ],
-            outputs=[sockets.Guidance.Output(display_name="guidance")],
+            outputs=[output(sockets.Guidance, "guidance")],
             **facts,
         )
 
@@ -99,7 +103,7 @@ class TermNode(io.ComfyNode):
         chain = guidance or Chain()
         if not scale:
             return io.NodeOutput(chain)
-        managed = {k: each for k, each in given.items() if isinstance(each, host.ManagedModel)}
+        managed = {k: each for k, each in given.items() if isinstance(each, ManagedModel)}
         models = {k.removesuffix("_model"): each.model for k, each in managed.items()}
         others = {k: each for k, each in given.items() if k not in managed}
         window = PercentWindow(start_percent, end_percent)
@@ -119,34 +123,21 @@ class IdentityGuidance(TermNode):
     def define_schema(cls) -> io.Schema:
         return cls.term_schema(
             "IdentityGuidance",
-            display_name="Identity Guidance",
-            description="Pulls the face in the mask towards the source's identity, looked at from "
-            "several random views.",
+            "Pulls the face in the mask towards the source's identity, looked at from several "
+            "random views.",
             search_aliases=["arcface loss", "id loss"],
-            needs=[
-                sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model.")
-            ],
+            needs=[required(sockets.IdentityModel, "identity_model", "From Load Identity Model.")],
             options=[
                 *setting_inputs(EditSettings, "views"),
-                *setting_inputs(
-                    RandomViews, "max_rotation", "max_shift", "max_inset", "probability"
-                ),
+                *setting_inputs(RandomViews, *VIEW_LIMITS),
             ],
         )
 
     @classmethod
-    def make(
-        cls,
-        views: int,
-        max_rotation: float,
-        max_shift: float,
-        max_inset: float,
-        probability: float,
-        **known: Any,
-    ) -> GuidanceTerm:
-        """The term with its views."""
-        looks = RandomViews(views, max_rotation, max_shift, max_inset, probability)
-        return IdentityTerm(views=looks, **known)
+    def make(cls, views: int, **known: Any) -> GuidanceTerm:
+        """The term with its random views."""
+        limits = {name: known.pop(name) for name in VIEW_LIMITS}
+        return IdentityTerm(views=RandomViews(views, **limits), **known)
 
 
 class ParsingGuidance(TermNode):
@@ -156,11 +147,9 @@ class ParsingGuidance(TermNode):
     def define_schema(cls) -> io.Schema:
         return cls.term_schema(
             "ParsingGuidance",
-            display_name="Parsing Guidance",
-            description="Keeps the parts of the target's face where they are: its shape, mouth "
-            "and expression.",
+            "Keeps the parts of the target's face where they are: its shape, mouth and expression.",
             search_aliases=["segmentation loss", "expression"],
-            needs=[sockets.ParserModel.Input("parser", tooltip="From Load Face Parser.")],
+            needs=[required(sockets.ParserModel, "parser", "From Load Face Parser.")],
         )
 
 
@@ -171,13 +160,12 @@ class GazeGuidance(TermNode):
     def define_schema(cls) -> io.Schema:
         return cls.term_schema(
             "GazeGuidance",
-            display_name="Gaze Guidance",
-            description="Keeps the eyes looking where the target's eyes look, as EyeNet reads each "
-            "eye or L2CS-Net the face.",
+            "Keeps the eyes looking where the target's eyes look, as EyeNet reads each eye or "
+            "L2CS-Net the face.",
             search_aliases=["gaze loss", "eye contact"],
             needs=[
-                sockets.GazeModel.Input("gaze_model", tooltip="From Load Gaze Model."),
-                sockets.Eyes.Input("eyes", tooltip="Of the targets, from Crop Eyes."),
+                required(sockets.GazeModel, "gaze_model", "From Load Gaze Model."),
+                required(sockets.Eyes, "eyes", "Of the targets, from Crop Eyes."),
             ],
         )
 
@@ -189,11 +177,11 @@ class LpipsGuidance(TermNode):
     def define_schema(cls) -> io.Schema:
         return cls.term_schema(
             "LpipsGuidance",
+            "Keeps what lies outside the mask alike to the eye while the edit grows, as in "
+            "Blended Diffusion.",
             display_name="LPIPS Guidance",
-            description="Keeps what lies outside the mask alike to the eye while the edit grows, "
-            "as in Blended Diffusion.",
             search_aliases=["perceptual loss", "background preservation"],
-            needs=[sockets.LpipsModel.Input("lpips_model", tooltip="From Load LPIPS Model.")],
+            needs=[required(sockets.LpipsModel, "lpips_model", "From Load LPIPS Model.")],
             weight=TermSettings(1000),
         )
 
@@ -205,8 +193,7 @@ class PixelGuidance(TermNode):
     def define_schema(cls) -> io.Schema:
         return cls.term_schema(
             "PixelGuidance",
-            display_name="Pixel Guidance",
-            description="Keeps the colours of the target, pixel by pixel.",
+            "Keeps the colours of the target, pixel by pixel.",
             search_aliases=["l2 loss", "mse loss"],
         )
 
@@ -214,12 +201,10 @@ class PixelGuidance(TermNode):
 class GuidancePreset(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "GuidancePreset",
-            display_name="Guidance Preset",
-            category=CATEGORY,
-            description="A whole chain at once, with the scales and windows of a preset. A term "
-            "whose model is not wired is left out.",
+            "A whole chain at once, with the scales and windows of a preset. A term whose model "
+            "is not wired is left out.",
             search_aliases=["diffface preset"],
             inputs=[
                 widget(
@@ -231,32 +216,28 @@ class GuidancePreset(io.ComfyNode):
                     f"({sampling_of(CHOICES['demo'])}).",
                     choices=CHOICES,
                 ),
-                sockets.IdentityModel.Input("identity_model", tooltip="From Load Identity Model."),
-                sockets.ParserModel.Input("parser", tooltip="From Load Face Parser."),
-                sockets.GazeModel.Input(
-                    "gaze_model", optional=True, tooltip="Without it the gaze is left out."
-                ),
-                sockets.Eyes.Input(
-                    "eyes", optional=True, tooltip="Of the targets; needed for the gaze."
-                ),
-                sockets.LpipsModel.Input(
+                required(sockets.IdentityModel, "identity_model", "From Load Identity Model."),
+                required(sockets.ParserModel, "parser", "From Load Face Parser."),
+                optional(sockets.GazeModel, "gaze_model", "Without it the gaze is left out."),
+                optional(sockets.Eyes, "eyes", "Of the targets; needed for the gaze."),
+                optional(
+                    sockets.LpipsModel,
                     "lpips_model",
-                    optional=True,
-                    tooltip="Used by demo alone; without it LPIPS is left out.",
+                    "Used by demo alone; without it LPIPS is left out.",
                 ),
             ],
-            outputs=[sockets.Guidance.Output(display_name="guidance")],
+            outputs=[output(sockets.Guidance, "guidance")],
         )
 
     @classmethod
     def execute(
         cls,
         preset: str,
-        identity_model: host.ManagedModel,
-        parser: host.ManagedModel,
-        gaze_model: host.ManagedModel | None = None,
+        identity_model: ManagedModel,
+        parser: ManagedModel,
+        gaze_model: ManagedModel | None = None,
         eyes: EyeBoxes | None = None,
-        lpips_model: host.ManagedModel | None = None,
+        lpips_model: ManagedModel | None = None,
     ) -> io.NodeOutput:
         settings = host.look_up("preset", preset, CHOICES)
         wired = {"gaze": gaze_model, "lpips": lpips_model}
@@ -276,13 +257,3 @@ def sampling_of(settings: EditSettings) -> str:
         f"eta {settings.eta:g}, ramp_end {settings.ramp_end:g}, "
         f"clip_denoised {settings.clip_denoised}"
     )
-
-
-NODES = [
-    IdentityGuidance,
-    ParsingGuidance,
-    GazeGuidance,
-    LpipsGuidance,
-    PixelGuidance,
-    GuidancePreset,
-]

@@ -17,42 +17,42 @@ from ..editor_core.metrics import EditMetrics
 from ..editor_core.photos import aligned_faces, cut_edit_paste
 from ..editor_core.settings import EditSettings
 from . import host, sockets
+from .host import ManagedModel
 from .guidance import Chain
-from .inputs import seed_input, setting_inputs, widget
+from .schemas import node_schema, optional, output, required, seed_input, setting_inputs, widget
 
 
 class GuidedFaceSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return node_schema(
             "GuidedFaceSampler",
-            display_name="Guided Face Sampler",
             category="face editing/sampling",
-            description="Edits the target inside the mask: noises it, then denoises it, guided "
-            "by the chain. With keep_background on, the result equals the target bit for bit "
-            "outside the mask. With faces, targets are whole photos, which come back edited.",
+            "Edits the target inside the mask: noises it, then denoises it, guided by the chain. "
+            "With keep_background on, the result equals the target bit for bit outside the mask. "
+            "With faces, targets are whole photos, which come back edited.",
             search_aliases=["face swap", "diffface", "blended diffusion", "ksampler face"],
             inputs=[
-                sockets.DiffusionModel.Input("model", tooltip="From Load Face Diffusion Model."),
-                io.Image.Input(
+                required(sockets.DiffusionModel, "model", "From Load Face Diffusion Model."),
+                required(
+                    io.Image,
                     "target",
-                    tooltip="Aligned face crops of the model's own size, one edit each; or, with "
-                    "faces, the photos that these were found in.",
+                    "Aligned face crops of the model's own size, one edit each; or, with faces, "
+                    "the photos that these were found in.",
                 ),
-                io.Mask.Input(
+                required(
+                    io.Mask,
                     "mask",
-                    tooltip="White where the target may change; one, or one a target. With faces, "
-                    "of the photos or of the aligned crops.",
+                    "White where the target may change; one, or one a target. With faces, of the "
+                    "photos or of the aligned crops.",
                 ),
-                sockets.Embedding.Input(
+                optional(
+                    sockets.Embedding,
                     "embedding",
-                    optional=True,
-                    tooltip="Whose face it becomes, from Embed Identity; one, or one a target. A "
-                    "model or guidance that knows identities needs it.",
+                    "Whose face it becomes, from Embed Identity; one, or one a target. A model or "
+                    "guidance that knows identities needs it.",
                 ),
-                sockets.Guidance.Input(
-                    "guidance", optional=True, tooltip="The chain of terms; none draws freely."
-                ),
+                optional(sockets.Guidance, "guidance", "The chain of terms; none draws freely."),
                 seed_input(declared(EditSettings)["seed"].help, high=0xFFFFFFFFFFFF),
                 widget(
                     "steps",
@@ -64,35 +64,37 @@ class GuidedFaceSampler(io.ComfyNode):
                 ),
                 *setting_inputs(EditSettings, "skip", "sampler", "eta", "candidates", "ramp_end"),
                 *setting_inputs(EditSettings, "keep_background", "clip_denoised"),
-                sockets.Faces.Input(
+                optional(
+                    sockets.Faces,
                     "faces",
-                    optional=True,
-                    tooltip="Makes target a batch of photos: each face is cut out, edited and "
-                    "pasted back. Faces that Align Faces did not align are cut as FFHQ's.",
+                    "Makes target a batch of photos: each face is cut out, edited and pasted "
+                    "back. Faces that Align Faces did not align are cut as FFHQ's.",
                 ),
                 *setting_inputs(
                     EditSettings, "gradient", "guide_every", "memory", "noise", optional=True
                 ),
             ],
             outputs=[
-                io.Image.Output(
-                    display_name="candidates",
-                    tooltip="All edits, target by target, best first. Identity Guidance ranks "
-                    "them; without it they come by seed. With faces, their crops, face by face.",
+                output(
+                    io.Image,
+                    "candidates",
+                    "All edits, target by target, best first. Identity Guidance ranks them; "
+                    "without it they come by seed. With faces, their crops, face by face.",
                 ),
-                io.Image.Output(
-                    display_name="best",
-                    tooltip="The best edit of each target; with faces, the photos with the best "
-                    "edit of each face.",
+                output(
+                    io.Image,
+                    "best",
+                    "The best edit of each target; with faces, the photos with the best edit of "
+                    "each face.",
                 ),
-                sockets.Metrics.Output(display_name="metrics", tooltip="Every term at every step."),
+                output(sockets.Metrics, "metrics", "Every term at every step."),
             ],
         )
 
     @classmethod
     def execute(
         cls,
-        model: host.ManagedModel,
+        model: ManagedModel,
         target: Tensor,
         mask: Tensor,
         steps: int,
@@ -134,6 +136,3 @@ def sampler_output(result: EditResult, best: Tensor) -> io.NodeOutput:
     """Every candidate, the best pictures and the metrics."""
     candidates = host.to_intermediate(result.images.flatten(0, 1))
     return io.NodeOutput(candidates, host.to_intermediate(best), result.metrics)
-
-
-NODES = [GuidedFaceSampler]

@@ -1,10 +1,9 @@
-"""What only ComfyUI knows: folders, memory, the progress bar, and what changed between versions."""
+"""What only ComfyUI knows: its folders, its memory management, its progress bar."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,16 +35,6 @@ PREVIEW_SIDE = 512  # pixels, at most
 STEP_BYTES = 80_000  # a pixel of a guided step: an estimate, so that ComfyUI makes room
 
 
-# Schemas
-
-
-def schema(node: str, **fields: Any) -> io.Schema:
-    """A schema without the fields that this version of ComfyUI does not know."""
-    known = {field.name for field in dataclasses.fields(io.Schema)}
-    named = {"node_id": f"FaceEdit_{node}", **fields}
-    return io.Schema(**{name: value for name, value in named.items() if name in known})
-
-
 def look_up(name: str, choice: str, options: Mapping[str, Choice]) -> Choice:
     """What the value of a combo stands for; old versions of ComfyUI do not check it."""
     if choice not in options:
@@ -66,7 +55,7 @@ def register_folders() -> None:
     _register(DETECTORS, Path(folder_paths.models_dir, MODELS_FOLDER, "detection"), {".onnx"})
 
 
-def _register(name: str, path: Path, extensions: set[str] = EXTENSIONS) -> None:
+def _register(name: str, path: Path, extensions: Iterable[str] = EXTENSIONS) -> None:
     with suppress(OSError):  # a models folder may be read-only
         path.mkdir(parents=True, exist_ok=True)
     folder_paths.add_model_folder_path(name, str(path))
@@ -99,25 +88,25 @@ def validate_name(find: Callable[[str], object], name: str | None) -> bool | str
         return str(error)
 
 
+def find_file(folders: str, name: str, missing: str) -> str:
+    """Where a file of that name lies; `FileNotFoundError` says what is missing."""
+    path = folder_paths.get_full_path(folders, name)
+    if path is None:
+        raise FileNotFoundError(missing)
+    return path
+
+
 def embedding_path(name: str) -> str:
     """Where a saved embedding of that name lies."""
-    path = folder_paths.get_full_path(EMBEDDINGS, name)
-    if path is None:
-        raise FileNotFoundError(
-            f"no embedding {name} in output/embeddings or models/{MODELS_FOLDER}/embeddings: "
-            "save it again with Save Identity Embedding"
-        )
-    return path
+    folders = f"output/embeddings or models/{MODELS_FOLDER}/embeddings"
+    advice = "save it again with Save Identity Embedding"
+    return find_file(EMBEDDINGS, name, f"no embedding {name} in {folders}: {advice}")
 
 
 def detector_path(name: str) -> str:
     """Where a detector of that name lies."""
-    path = folder_paths.get_full_path(DETECTORS, name)
-    if path is None:
-        raise FileNotFoundError(
-            f"no detector {name} in models/{MODELS_FOLDER}/detection: put {PUBLISHED} there"
-        )
-    return path
+    folder = f"models/{MODELS_FOLDER}/detection"
+    return find_file(DETECTORS, name, f"no detector {name} in {folder}: put {PUBLISHED} there")
 
 
 def output_path(prefix: str, extension: str) -> Path:
@@ -170,15 +159,15 @@ class ManagedModel(Generic[Model]):
 
 
 @contextmanager
-def on_device(*models: ManagedModel, pixels: int = 0) -> Iterator[None]:
-    """Bring models to the device, with room for a guided step of so many pixels.
+def on_device(*models: ManagedModel | None, pixels: int = 0) -> Iterator[None]:
+    """Bring the models that there are to the device, with room for a guided step of `pixels`.
 
     Inside, gradients work: ComfyUI runs nodes in inference mode, where nothing loaded or computed
     could be differentiated.
     """
     with gradients():
         memory.load_models_gpu(
-            [each.patcher for each in models],
+            [each.patcher for each in models if each],
             memory_required=pixels * STEP_BYTES,
             force_full_load=True,
         )
@@ -188,6 +177,11 @@ def on_device(*models: ManagedModel, pixels: int = 0) -> Iterator[None]:
 def to_device(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W) in [-1,1]
     """Pictures on the device, as the editor takes them; there may be none, where no face was."""
     return to_signed(image.float(), name, least=0).to(memory.get_torch_device())
+
+
+def to_cpu(x: Tensor | None) -> Tensor | None:
+    """Pictures or masks that may be missing, in float32 on the CPU."""
+    return None if x is None else x.float().cpu()
 
 
 def faces_to_device(image: Tensor, faces: Faces | None) -> Tensor:  # -> (B,3,H,W) in [-1,1]

@@ -8,13 +8,11 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import comfy.model_management as memory
-import folder_paths
 import torch
 from comfy_api.latest import io
 from torch import nn
 
 from ..editor_core.autograd import gradients
-from ..editor_core.checkpoints.errors import MissingModel
 from ..editor_core.loading.known_files import describe_origin
 from ..editor_core.loading.models import (
     PRECISIONS,
@@ -25,11 +23,12 @@ from ..editor_core.loading.models import (
     load_parser,
 )
 from . import host, sockets
-from .inputs import widget
+from .host import ManagedModel
+from .schemas import file_input, node_schema, output, widget
 
-CATEGORY = "face editing/loaders"
+schema = partial(node_schema, category="face editing/loaders")
 
-_in_use: WeakValueDictionary[tuple[Any, ...], host.ManagedModel[Any]] = WeakValueDictionary()
+_in_use: WeakValueDictionary[tuple[Any, ...], ManagedModel[Any]] = WeakValueDictionary()
 """By file, precision and whether it is compiled: two nodes that name one file share one model."""
 
 
@@ -38,7 +37,7 @@ def load_shared(
     read: Callable[[str], Any],
     dtype: torch.dtype = torch.float32,
     compiled: bool = False,
-) -> host.ManagedModel[Any]:
+) -> ManagedModel[Any]:
     """The model of a file, which is read only if nobody holds it yet."""
     key = (*host.fingerprint(path), dtype, compiled)
     managed = _in_use.get(key)
@@ -48,36 +47,31 @@ def load_shared(
             network: nn.Module = getattr(model, "network", model)
             if compiled:
                 network.compile()
-            managed = _in_use[key] = host.ManagedModel.of(model, network.to(dtype))
+            managed = _in_use[key] = ManagedModel.of(model, network.to(dtype))
     return managed
 
 
 def model_path(kind: str, model_name: str) -> str:
     """Where a model of that name lies."""
-    path = folder_paths.get_full_path(host.category(kind), model_name)
-    if path is None:
-        raise MissingModel(
-            f"no {kind} model {model_name} in models/face_edit/{host.FOLDERS[kind]}: put it there; "
-            f"{describe_origin(model_name)}"
-        )
-    return path
+    folder, about = f"models/face_edit/{host.FOLDERS[kind]}", describe_origin(model_name)
+    missing = f"no {kind} model {model_name} in {folder}: put it there; {about}"
+    return host.find_file(host.category(kind), model_name, missing)
 
 
-class _Loader(io.ComfyNode):
-    """What the loaders share; each says its kind of model and how it is read."""
+class LoaderNode(io.ComfyNode):
+    """A node that loads a file of one kind of model."""
 
     kind: ClassVar[str]
     read: ClassVar[Callable[[str], Any]]
 
     @classmethod
-    def choice(cls) -> Any:
+    def file_input(cls) -> io.Input:
         """The input that names the file."""
-        return io.Combo.Input(
-            "model_name",
-            options=folder_paths.get_filename_list(host.category(cls.kind)),
-            tooltip=f"A file in models/face_edit/{host.FOLDERS[cls.kind]}; demo.safetensors comes "
-            "with the pack. Nothing in a file is ever executed.",
+        about = (
+            f"A file in models/face_edit/{host.FOLDERS[cls.kind]}; demo.safetensors comes with the "
+            "pack. Nothing in a file is ever executed."
         )
+        return file_input("model_name", host.category(cls.kind), about)
 
     @classmethod
     def validate_inputs(cls, model_name: str | None = None) -> bool | str:
@@ -94,20 +88,18 @@ class _Loader(io.ComfyNode):
         return io.NodeOutput(load_shared(model_path(cls.kind, model_name), cls.read))
 
 
-class LoadFaceDiffusionModel(_Loader):
+class LoadFaceDiffusionModel(LoaderNode):
     kind = "diffusion"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadFaceDiffusionModel",
-            display_name="Load Face Diffusion Model",
-            category=CATEGORY,
-            description="The U-Net that draws the edit: ADM, conditioned on identity or not, or "
-            "an unconditional one of diffusers.",
+            "The U-Net that draws the edit: ADM, conditioned on identity or not, or an "
+            "unconditional one of diffusers.",
             search_aliases=["diffface", "guided diffusion", "adm", "ddpm", "face swap model"],
             inputs=[
-                cls.choice(),
+                cls.file_input(),
                 widget(
                     "precision",
                     "auto",
@@ -124,7 +116,7 @@ class LoadFaceDiffusionModel(_Loader):
                     optional=True,
                 ),
             ],
-            outputs=[sockets.DiffusionModel.Output(display_name="model")],
+            outputs=[output(sockets.DiffusionModel, "model")],
         )
 
     @classmethod
@@ -147,82 +139,65 @@ def dtype_of(precision: str) -> torch.dtype:
     return host.look_up("precision", precision, PRECISIONS)
 
 
-class LoadIdentityModel(_Loader):
+class LoadIdentityModel(LoaderNode):
     kind = "identity"
     read = staticmethod(load_identity)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadIdentityModel",
-            display_name="Load Identity Model",
-            category=CATEGORY,
-            description="The network that tells whose face it is: ArcFace of DiffFace, SimSwap or "
+            "The network that tells whose face it is: ArcFace of DiffFace, SimSwap or "
             "insightface, IR-SE50, or FaceNet.",
             search_aliases=["arcface", "insightface", "facenet", "face embedding model"],
-            inputs=[cls.choice()],
-            outputs=[sockets.IdentityModel.Output(display_name="identity_model")],
+            inputs=[cls.file_input()],
+            outputs=[output(sockets.IdentityModel, "identity_model")],
         )
 
 
-class LoadFaceParser(_Loader):
+class LoadFaceParser(LoaderNode):
     kind = "parser"
     read = staticmethod(load_parser)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadFaceParser",
-            display_name="Load Face Parser",
-            category=CATEGORY,
-            description="The network that names the parts of a face, CelebAMask-HQ's: BiSeNet or "
-            "ParseNet.",
+            "The network that names the parts of a face, CelebAMask-HQ's: BiSeNet or ParseNet.",
             search_aliases=["bisenet", "parsenet", "face segmentation model"],
-            inputs=[cls.choice()],
-            outputs=[sockets.ParserModel.Output(display_name="parser")],
+            inputs=[cls.file_input()],
+            outputs=[output(sockets.ParserModel, "parser")],
         )
 
 
-class LoadGazeModel(_Loader):
+class LoadGazeModel(LoaderNode):
     kind = "gaze"
     read = staticmethod(load_gaze)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadGazeModel",
-            display_name="Load Gaze Model",
-            category=CATEGORY,
-            description="The network that reads where eyes look: EyeNet sees each eye, L2CS-Net "
-            "the whole face.",
+            "The network that reads where eyes look: EyeNet sees each eye, L2CS-Net the whole "
+            "face.",
             search_aliases=["eyenet", "l2cs", "gaze estimator"],
-            inputs=[cls.choice()],
-            outputs=[sockets.GazeModel.Output(display_name="gaze_model")],
+            inputs=[cls.file_input()],
+            outputs=[output(sockets.GazeModel, "gaze_model")],
         )
 
 
-class LoadLpipsModel(_Loader):
+class LoadLpipsModel(LoaderNode):
     kind = "lpips"
     read = staticmethod(load_lpips)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadLpipsModel",
+            "The backbone of the perceptual distance LPIPS: VGG-16, AlexNet or SqueezeNet as "
+            "torchvision publishes them.",
             display_name="Load LPIPS Model",
-            category=CATEGORY,
-            description="The backbone of the perceptual distance LPIPS: VGG-16, AlexNet or "
-            "SqueezeNet as torchvision publishes them.",
             search_aliases=["perceptual loss", "vgg"],
-            inputs=[cls.choice()],
-            outputs=[sockets.LpipsModel.Output(display_name="lpips_model")],
+            inputs=[cls.file_input()],
+            outputs=[output(sockets.LpipsModel, "lpips_model")],
         )
-
-
-NODES = [
-    LoadFaceDiffusionModel,
-    LoadIdentityModel,
-    LoadFaceParser,
-    LoadGazeModel,
-    LoadLpipsModel,
-]

@@ -11,13 +11,13 @@ from comfy_api.latest import io, ui
 from ..editor_core.loading.convert import convert
 from ..editor_core.loading.inspection import inspect
 from . import host
-from .inputs import widget
-from .loaders import CATEGORY, model_path
+from .loaders import model_path, schema
+from .schemas import output, widget
 
 KINDS = {folder: kind for kind, folder in host.FOLDERS.items()}
 
 
-def file_choice() -> Any:
+def any_file_input() -> io.Input:
     """The input that names a file of any kind, by its folder."""
     return io.Combo.Input(
         "model_file",
@@ -36,8 +36,8 @@ def file_path(model_file: str) -> str:
     return model_path(host.look_up("folder", folder, KINDS), name)
 
 
-class _OfFile(io.ComfyNode):
-    """What the two share: the file, which is looked for before anything runs."""
+class FileNode(io.ComfyNode):
+    """A node that is about one file of any kind."""
 
     @classmethod
     def validate_inputs(cls, model_file: str | None = None) -> bool | str:
@@ -50,19 +50,17 @@ class _OfFile(io.ComfyNode):
         return host.fingerprint(file_path(model_file))
 
 
-class InspectModelFile(_OfFile):
+class InspectModelFile(FileNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "InspectModelFile",
-            display_name="Inspect Model File",
-            category=CATEGORY,
-            description="Says what a model file is: its family, sizes, precision, SHA-256 and "
-            "licence, and what had to be assumed of it.",
+            "Says what a model file is: its family, sizes, precision, SHA-256 and licence, and "
+            "what had to be assumed of it.",
             search_aliases=["checkpoint info", "model metadata", "sha256"],
             is_output_node=True,
-            inputs=[file_choice()],
-            outputs=[io.String.Output(display_name="report", tooltip="A line a fact.")],
+            inputs=[any_file_input()],
+            outputs=[output(io.String, "report", "A line a fact.")],
         )
 
     @classmethod
@@ -71,20 +69,18 @@ class InspectModelFile(_OfFile):
         return io.NodeOutput(text, ui=ui.PreviewText(text))
 
 
-class ConvertModelFile(_OfFile):
+class ConvertModelFile(FileNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "ConvertModelFile",
-            display_name="Convert Model File",
-            category=CATEGORY,
-            description="Writes a model file as safetensors, into the folder of its kind, "
-            "with its source, licence and configuration inside. It loads faster, and from then on "
-            "no pickle is opened.",
+            "Writes a model file as safetensors, into the folder of its kind, with its source, "
+            "licence and configuration inside. It loads faster, and from then on no pickle is "
+            "opened.",
             search_aliases=["pickle to safetensors", "fp16 checkpoint"],
             is_output_node=True,
             inputs=[
-                file_choice(),
+                any_file_input(),
                 widget(
                     "save_as",
                     "",
@@ -92,13 +88,11 @@ class ConvertModelFile(_OfFile):
                     "with .safetensors.",
                 ),
                 widget(
-                    "half",
-                    False,
-                    "Pack floats in 16 bits: half the size, values to three digits.",
+                    "half", False, "Pack floats in 16 bits: half the size, values to three digits."
                 ),
                 widget("overwrite", False, "Replace a file of that name."),
             ],
-            outputs=[io.String.Output(display_name="report", tooltip="What was written where.")],
+            outputs=[output(io.String, "report", "What was written where.")],
         )
 
     @classmethod
@@ -107,6 +101,3 @@ class ConvertModelFile(_OfFile):
         name = save_as or Path(*Path(model_file).parts[1:]).with_suffix(".safetensors")
         text = convert(report, host.new_model_path(report.kind, name), half, overwrite)
         return io.NodeOutput(text, ui=ui.PreviewText(text))
-
-
-NODES = [InspectModelFile, ConvertModelFile]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -15,23 +17,21 @@ from ..editor_core.face.tracking import smooth_faces
 from ..editor_core.images import to_unit
 from ..editor_core.settings import EditSettings
 from . import host, sockets
-from .finding import CATEGORY
-from .inputs import seed_input, setting_inputs, widget
+from .finding import schema
+from .schemas import optional, output, required, seed_input, setting_inputs, widget
 
 
 class AlignFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "AlignFaces",
-            display_name="Align Faces",
-            category=CATEGORY,
-            description="Cuts every face out, upright and scaled as the pictures were that a model "
-            "learned from.",
+            "Cuts every face out, upright and scaled as the pictures were that a model learned "
+            "from.",
             search_aliases=["crop face", "warp face", "ffhq align"],
             inputs=[
-                io.Image.Input("image", tooltip="The photos of the faces."),
-                sockets.Faces.Input("faces", tooltip="From Detect Faces, for instance."),
+                required(io.Image, "image", "The photos of the faces."),
+                required(sockets.Faces, "faces", "From Detect Faces, for instance."),
                 *setting_inputs(
                     EditSettings,
                     "template",
@@ -53,14 +53,13 @@ class AlignFaces(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="crops", tooltip="One a face, in their order."),
-                sockets.Faces.Output(
-                    display_name="faces", tooltip="With the crops' places, for Paste Faces Back."
-                ),
-                io.Mask.Output(
-                    display_name="inside",
-                    tooltip="White where a crop shows the photo, black where it is reflected "
-                    "beyond the photo's edges.",
+                output(io.Image, "crops", "One a face, in their order."),
+                output(sockets.Faces, "faces", "With the crops' places, for Paste Faces Back."),
+                output(
+                    io.Mask,
+                    "inside",
+                    "White where a crop shows the photo, black where it is reflected beyond the "
+                    "photo's edges.",
                 ),
             ],
         )
@@ -82,33 +81,31 @@ class AlignFaces(io.ComfyNode):
 class PasteFacesBack(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "PasteFacesBack",
-            display_name="Paste Faces Back",
-            category=CATEGORY,
-            description="Puts edited crops back into their photos, at the photos' own resolution. "
-            "Outside the masks the photos stay bit for bit.",
+            "Puts edited crops back into their photos, at the photos' own resolution. Outside the "
+            "masks the photos stay bit for bit.",
             search_aliases=["uncrop", "paste face", "face composite"],
             inputs=[
-                io.Image.Input("image", tooltip="The photos that the faces were cut out of."),
-                sockets.Faces.Input("faces", tooltip="From Align Faces."),
-                io.Image.Input("crops", tooltip="The edited crops, one a face."),
-                io.Mask.Input(
+                required(io.Image, "image", "The photos that the faces were cut out of."),
+                required(sockets.Faces, "faces", "From Align Faces."),
+                required(io.Image, "crops", "The edited crops, one a face."),
+                optional(
+                    io.Mask,
                     "mask",
-                    optional=True,
-                    tooltip="Of the crops: white where they are pasted; one, or one a face.",
+                    "Of the crops: white where they are pasted; one, or one a face.",
                 ),
-                sockets.Parsing.Input(
+                optional(
+                    sockets.Parsing,
                     "parsing",
-                    optional=True,
-                    tooltip="Of the crops: the face is pasted where there is no mask, and colours "
-                    "are matched on the skin.",
+                    "Of the crops: the face is pasted where there is no mask, and colours are "
+                    "matched on the skin.",
                 ),
                 *setting_inputs(Pasting),
             ],
             outputs=[
-                io.Image.Output(display_name="image"),
-                io.Mask.Output(display_name="pasted", tooltip="Where something was pasted."),
+                output(io.Image, "image"),
+                output(io.Mask, "pasted", "Where something was pasted."),
             ],
         )
 
@@ -118,11 +115,9 @@ class PasteFacesBack(io.ComfyNode):
         image: Tensor,
         faces: Faces,
         crops: Tensor,
-        feather: float,
-        blending: str,
-        match_colours: bool,
         mask: Tensor | None = None,
         parsing: FaceParsing | None = None,
+        **pasting: Any,
     ) -> io.NodeOutput:
         if mask is None and parsing is not None:
             mask = face_mask(parsing)[:, 0]
@@ -131,7 +126,7 @@ class PasteFacesBack(io.ComfyNode):
             faces,
             host.to_device(crops, "crops").cpu(),
             None if mask is None else mask.float().cpu().expand(len(faces), -1, -1),
-            Pasting(feather, blending, match_colours),
+            Pasting(**pasting),
             None if parsing is None else parsing.mask(FacePart.SKIN)[:, 0].cpu(),
         )
         return io.NodeOutput(host.to_intermediate(pasted.image), host.to_intermediate(pasted.mask))
@@ -140,12 +135,10 @@ class PasteFacesBack(io.ComfyNode):
 class DrawDemoPhoto(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "DrawDemoPhoto",
-            display_name="Draw Demo Photo",
-            category=CATEGORY,
-            description="Draws a photo of people that nobody trained on, or a clip of them, with "
-            "their faces as they truly lie: so that a graph runs with no file to fetch.",
+            "Draws a photo of people that nobody trained on, or a clip of them, with their faces "
+            "as they truly lie: so that a graph runs with no file to fetch.",
             search_aliases=["example photo", "test group photo"],
             inputs=[
                 seed_input("Which people; try others."),
@@ -160,13 +153,12 @@ class DrawDemoPhoto(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image"),
-                sockets.Faces.Output(
-                    display_name="faces", tooltip="As a perfect detector would find them."
-                ),
-                io.Image.Output(
-                    display_name="references",
-                    tooltip="Other pictures of those, 64 pixels, for the bundled models.",
+                output(io.Image, "image"),
+                output(sockets.Faces, "faces", "As a perfect detector would find them."),
+                output(
+                    io.Image,
+                    "references",
+                    "Other pictures of those, 64 pixels, for the bundled models.",
                 ),
             ],
         )
@@ -180,6 +172,3 @@ class DrawDemoPhoto(io.ComfyNode):
         photos = draw_group_photos(seed, people, frames, (height, width))
         references = draw_references(seed, people, numbers_in(known) or range(people))
         return io.NodeOutput(photos.image, photos.faces, references)
-
-
-NODES = [AlignFaces, PasteFacesBack, DrawDemoPhoto]

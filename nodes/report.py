@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from ..editor_core.metrics import EditMetrics
 from ..editor_core.provenance import edit_mark
 from ..editor_core.sheet import contact_sheets
 from . import host, sockets
-from .inputs import seed_input, widget
+from .schemas import node_schema, optional, output, prefix_input, required, seed_input, widget
 
-CATEGORY = "face editing/report"
+schema = partial(node_schema, category="face editing/report")
 FORMATS = {"json": EditMetrics.to_json, "csv": EditMetrics.to_csv}
 DEMO_SIZE = 64  # pixels, what the bundled models edit
 
@@ -28,14 +29,12 @@ DEMO_SIZE = 64  # pixels, what the bundled models edit
 class MetricsPlot(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "MetricsPlot",
-            display_name="Metrics Plot",
-            category=CATEGORY,
-            description="Draws every term over the steps: each candidate thin, their mean bold.",
+            "Draws every term over the steps: each candidate thin, their mean bold.",
             search_aliases=["loss curve"],
-            inputs=[sockets.Metrics.Input("metrics", tooltip="From Guided Face Sampler.")],
-            outputs=[io.Image.Output(display_name="plot")],
+            inputs=[required(sockets.Metrics, "metrics", "From Guided Face Sampler.")],
+            outputs=[output(io.Image, "plot")],
         )
 
     @classmethod
@@ -46,20 +45,14 @@ class MetricsPlot(io.ComfyNode):
 class SaveMetrics(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "SaveMetrics",
-            display_name="Save Metrics",
-            category=CATEGORY,
-            description="Writes every term at every step to ComfyUI's output folder.",
+            "Writes every term at every step to ComfyUI's output folder.",
             search_aliases=["export csv", "export json"],
             is_output_node=True,
             inputs=[
-                sockets.Metrics.Input("metrics", tooltip="From Guided Face Sampler."),
-                widget(
-                    "filename_prefix",
-                    "face_edit/metrics",
-                    "Begins the file's name; may name a folder in the output folder.",
-                ),
+                required(sockets.Metrics, "metrics", "From Guided Face Sampler."),
+                prefix_input("face_edit/metrics"),
                 widget(
                     "format",
                     "json",
@@ -67,7 +60,7 @@ class SaveMetrics(io.ComfyNode):
                     choices=FORMATS,
                 ),
             ],
-            outputs=[io.String.Output(display_name="path")],
+            outputs=[output(io.String, "path")],
         )
 
     @classmethod
@@ -81,21 +74,15 @@ class SaveMetrics(io.ComfyNode):
 class SaveEditedImage(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "SaveEditedImage",
-            display_name="Save Edited Image",
-            category=CATEGORY,
-            description="Writes edits as PNG to ComfyUI's output folder, with the workflow and "
-            "with IPTC's mark that says they are composites made by a model.",
+            "Writes edits as PNG to ComfyUI's output folder, with the workflow and with IPTC's "
+            "mark that says they are composites made by a model.",
             search_aliases=["save image", "provenance", "iptc"],
             is_output_node=True,
             inputs=[
-                io.Image.Input("images", tooltip="Edits, for instance the sampler's best."),
-                widget(
-                    "filename_prefix",
-                    "face_edit/edit",
-                    "Begins the files' names; may name a folder in the output folder.",
-                ),
+                required(io.Image, "images", "Edits, for instance the sampler's best."),
+                prefix_input("face_edit/edit"),
             ],
             outputs=[],
         )
@@ -115,24 +102,22 @@ class SaveEditedImage(io.ComfyNode):
 class ComparisonSheet(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "ComparisonSheet",
-            display_name="Comparison Sheet",
-            category=CATEGORY,
-            description="Puts source, target, parsing, mask and edit side by side, with captions. "
-            "A batch gives one sheet a picture.",
+            "Puts source, target, parsing, mask and edit side by side, with captions. A batch "
+            "gives one sheet a picture.",
             search_aliases=["contact sheet", "before after"],
             inputs=[
-                io.Image.Input("source", optional=True, tooltip="Who it became."),
-                io.Image.Input("target", optional=True, tooltip="What was edited."),
-                sockets.Parsing.Input("parsing", optional=True, tooltip="Of the target."),
-                io.Mask.Input("mask", optional=True, tooltip="Where it was edited."),
-                io.Image.Input("edited", optional=True, tooltip="What came out."),
+                optional(io.Image, "source", "Who it became."),
+                optional(io.Image, "target", "What was edited."),
+                optional(sockets.Parsing, "parsing", "Of the target."),
+                optional(io.Mask, "mask", "Where it was edited."),
+                optional(io.Image, "edited", "What came out."),
                 widget(
                     "side", 256, "Height of every picture, in pixels.", low=64, high=2048, step=8
                 ),
             ],
-            outputs=[io.Image.Output(display_name="sheet")],
+            outputs=[output(io.Image, "sheet")],
         )
 
     @classmethod
@@ -159,12 +144,10 @@ class ComparisonSheet(io.ComfyNode):
 class LoadImagePairs(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "LoadImagePairs",
-            display_name="Load Image Pairs",
-            category=CATEGORY,
-            description="Reads a folder of sources and one of targets, and hands out pair after "
-            "pair: what follows runs once for each.",
+            "Reads a folder of sources and one of targets, and hands out pair after pair: what "
+            "follows runs once for each.",
             search_aliases=["batch folder", "load images from folder"],
             inputs=[
                 widget("source_folder", "sources", "In ComfyUI's input folder: the faces to take."),
@@ -180,11 +163,9 @@ class LoadImagePairs(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="sources", is_output_list=True),
-                io.Image.Output(display_name="targets", is_output_list=True),
-                io.String.Output(
-                    display_name="names", is_output_list=True, tooltip="source_on_target."
-                ),
+                output(io.Image, "sources", is_output_list=True),
+                output(io.Image, "targets", is_output_list=True),
+                output(io.String, "names", "source_on_target.", is_output_list=True),
             ],
         )
 
@@ -224,23 +205,19 @@ PAIRINGS = {"in order": in_order, "every": product}
 class DrawDemoPortraits(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return host.schema(
+        return schema(
             "DrawDemoPortraits",
-            display_name="Draw Demo Portraits",
-            category=CATEGORY,
-            description="Draws a source and a target that nobody trained on, and the true swap: "
-            "64 pixels, for the bundled demo models.",
+            "Draws a source and a target that nobody trained on, and the true swap: 64 pixels, "
+            "for the bundled demo models.",
             search_aliases=["example faces", "test portraits"],
             inputs=[
                 seed_input("Which people; try others."),
                 widget("pairs", 1, "How many; the next has the next seed.", low=1, high=64),
             ],
             outputs=[
-                io.Image.Output(display_name="source"),
-                io.Image.Output(display_name="target"),
-                io.Image.Output(
-                    display_name="true_swap", tooltip="The right answer, to compare with."
-                ),
+                output(io.Image, "source"),
+                output(io.Image, "target"),
+                output(io.Image, "true_swap", "The right answer, to compare with."),
             ],
         )
 
@@ -250,13 +227,3 @@ class DrawDemoPortraits(io.ComfyNode):
 
         drawn = draw_pairs(pairs, seed, DEMO_SIZE)
         return io.NodeOutput(drawn.source.image, drawn.target.image, drawn.truth.image)
-
-
-NODES = [
-    MetricsPlot,
-    SaveMetrics,
-    SaveEditedImage,
-    ComparisonSheet,
-    LoadImagePairs,
-    DrawDemoPortraits,
-]

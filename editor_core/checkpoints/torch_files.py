@@ -2,7 +2,7 @@
 
 A file is first described: its pickle is read as plain data (`pickles.py`), and each storage is
 found in the file. Tensors are then views of the mapped file, whose pages are read when they are
-used; only what stands askew in memory is copied, once.
+used; only what is misaligned is copied, once.
 """
 
 import io

@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; what the user can mend becomes one line and exit code 2."""
+    """Run one command; an error that the user can correct becomes one line and exit code 2."""
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0

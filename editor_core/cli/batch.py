@@ -9,10 +9,10 @@ import torch
 from tqdm import tqdm
 
 from ..files import write_text
-from .cluster import on_cluster
+from .cluster import edit_on_cluster
 from .options import add_models, add_settings, settings_of
-from .pairs import Outcome, Pair, PairEditor, Work, failed, pairs_in_folders, pairs_in_table
-from .swap import edit_metadata
+from .output import edit_metadata
+from .pairs import BatchJob, Pair, PairEditor, PairResult, pairs_in_folders, pairs_in_table
 
 REPORT = "report.jsonl"
 LOCAL = "local"
@@ -36,43 +36,22 @@ def add_batch(commands: Any) -> None:
 
 
 def batch(arguments: argparse.Namespace) -> None:
-    """Edits what is not edited yet; the report has one line a pair, failures with their reason."""
-    pairs, work = _pairs(arguments), _work(arguments)
-    work.out.mkdir(parents=True, exist_ok=True)
-    found = [outcome for pair in pairs if (outcome := work.found(pair))]
-    write_text(work.out / REPORT, "".join(outcome.line() for outcome in found))
-    names = {outcome.name for outcome in found}
+    """Edit what is not edited yet; the report has one line a pair, failures with their reason."""
+    pairs, job = _pairs(arguments), _job(arguments)
+    job.out.mkdir(parents=True, exist_ok=True)
+    earlier = [result for pair in pairs if (result := job.earlier_result(pair))]
+    path = job.out / REPORT
+    write_text(path, "".join(result.line() for result in earlier))
+    names = {result.name for result in earlier}
     todo = [pair for pair in pairs if pair.name not in names]
-    with tqdm(desc="editing", unit="pair", initial=len(found), total=len(pairs)) as bar:
-        failures = reported(work, todo, _outcomes(arguments, work, todo), bar)
-    print(f"{len(pairs) - failures} edited, {len(found)} of them before; see {work.out / REPORT}")
+    with tqdm(desc="editing", unit="pair", initial=len(earlier), total=len(pairs)) as bar:
+        failures = _report(path, todo, _edit(arguments, job, todo), bar)
+    print(f"{len(pairs) - failures} edited, {len(earlier)} of them before; see {path}")
     if failures:
         raise ValueError(
-            f"{failures} of {len(pairs)} pairs failed: {work.out / REPORT} says why; run the "
-            "command again to try them again"
+            f"{failures} of {len(pairs)} pairs failed: {path} says why; run the command again to "
+            "try them again"
         )
-
-
-def reported(work: Work, todo: Sequence[Pair], outcomes: Iterable[Outcome], bar: tqdm) -> int:
-    """Adds a line to the report for each pair as it ends; the number of failures."""
-    lost, failures = {pair.name: pair for pair in todo}, 0
-    with open(work.out / REPORT, "a", encoding="utf-8", buffering=1) as report:
-        for outcome in outcomes:
-            del lost[outcome.name]
-            failures += outcome.status == "failed"
-            report.write(outcome.line())
-            bar.update()
-        for pair in lost.values():
-            report.write(failed(pair, "its worker died, and died again: try it alone").line())
-    return failures + len(lost)
-
-
-def _outcomes(arguments: argparse.Namespace, work: Work, todo: Sequence[Pair]) -> Iterable[Outcome]:
-    if not todo:
-        return ()
-    if arguments.ray is None:
-        return map(PairEditor(work).edit, todo)
-    return on_cluster(work, todo, arguments.ray, arguments.workers)
 
 
 def _pairs(arguments: argparse.Namespace) -> list[Pair]:
@@ -84,9 +63,9 @@ def _pairs(arguments: argparse.Namespace) -> list[Pair]:
     raise ValueError("expected a CSV of pairs, or --sources and --targets: give one of the two")
 
 
-def _work(arguments: argparse.Namespace) -> Work:
+def _job(arguments: argparse.Namespace) -> BatchJob:
     settings, models = settings_of(arguments), arguments.models.resolve()
-    return Work(
+    return BatchJob(
         folder=Path.cwd(),
         models=models,
         out=arguments.out.resolve(),
@@ -96,3 +75,28 @@ def _work(arguments: argparse.Namespace) -> Work:
         compiled=arguments.compile,
         threads=arguments.threads or torch.get_num_threads(),
     )
+
+
+def _edit(
+    arguments: argparse.Namespace, job: BatchJob, pairs: Sequence[Pair]
+) -> Iterable[PairResult]:
+    if not pairs:
+        return ()
+    if arguments.ray is None:
+        return map(PairEditor(job).edit, pairs)
+    return edit_on_cluster(job, pairs, arguments.ray, arguments.workers)
+
+
+def _report(path: Path, pairs: Sequence[Pair], results: Iterable[PairResult], bar: tqdm) -> int:
+    """Add a line to the report for each pair as it ends; the number of failures."""
+    unfinished, failures = {pair.name: pair for pair in pairs}, 0
+    with open(path, "a", encoding="utf-8", buffering=1) as report:
+        for result in results:
+            del unfinished[result.name]
+            failures += result.status == "failed"
+            report.write(result.line())
+            bar.update()
+        for pair in unfinished.values():
+            reason = "its worker died, and died again: try it alone"
+            report.write(PairResult.failed(pair, reason).line())
+    return failures + len(unfinished)

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .pairs import Outcome, Pair, PairEditor, Work
+from .pairs import BatchJob, Pair, PairEditor, PairResult
 
 RETRIES = 1  # of a pair whose worker died
 
 
-def on_cluster(
-    work: Work, pairs: Sequence[Pair], address: str, workers: int | None
-) -> Iterator[Outcome]:
-    """Edits the pairs in any order; those whose worker died too often have no outcome.
+def edit_on_cluster(
+    job: BatchJob, pairs: Sequence[Pair], address: str, workers: int | None
+) -> Iterator[PairResult]:
+    """Edit the pairs in any order; those whose worker died too often have no result.
 
-    `address` is of a running cluster, or "local" to start one here. Workers load the models once;
-    the repository, the models and the pictures lie at the same paths on every machine.
+    Workers load the models once; the repository, the models and the pictures lie at the same paths
+    on every machine.
+
+    Args:
+        job: What the pairs share.
+        pairs: Those to edit.
+        address: Of a running cluster, or "local" to start one here.
+        workers: How many; None for as many as there is room for.
     """
-    ray = _ray()
+    ray = _import_ray()
     from ray.exceptions import RayActorError  # pyright: ignore[reportMissingImports]
     from ray.util import ActorPool  # pyright: ignore[reportMissingImports]
 
     ray.init(address=address, include_dashboard=False, log_to_driver=False)
     try:
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        resources = ray.cluster_resources()
+        gpus = 1 if resources.get("GPU") else 0
         actor = ray.remote(PairEditor).options(
-            num_cpus=work.threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
+            num_cpus=job.threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
         )
-        count = min(len(pairs), workers or _room(ray.cluster_resources(), work.threads, gpus))
-        pool: Any = ActorPool([actor.remote(work) for _ in range(count)])
+        room = max(1, int(resources["GPU"] if gpus else resources["CPU"] // job.threads))
+        count = min(len(pairs), workers or room)
+        pool: Any = ActorPool([actor.remote(job) for _ in range(count)])
         for pair in pairs:
             pool.submit(lambda editor, pair: editor.edit.remote(pair), pair)
         while pool.has_next():
@@ -41,13 +49,7 @@ def on_cluster(
         ray.shutdown()
 
 
-def _room(resources: Mapping[str, float], threads: int, gpus: int) -> int:
-    """How many workers the cluster has room for."""
-    room = resources["GPU"] if gpus else resources["CPU"] // threads
-    return max(1, int(room))
-
-
-def _ray() -> Any:
+def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
     try:
         import ray  # pyright: ignore[reportMissingImports]

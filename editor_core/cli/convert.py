@@ -1,4 +1,4 @@
-"""`convert`: writes model files anew as safetensors."""
+"""`convert`: writes model files as safetensors."""
 
 import argparse
 import sys
@@ -24,9 +24,9 @@ def add_convert(commands: Any) -> None:
 
 
 def convert_files(arguments: argparse.Namespace) -> int:
-    """Prints a line a file; what cannot be used is an error line and makes the exit code 2."""
-    pairs, mistakes = jobs(arguments.source, arguments.out), 0
-    for source, destination in tqdm(pairs, unit="file", disable=None):
+    """Print a line a file; what cannot be used is an error line and makes the exit code 2."""
+    files, failures = destinations(arguments.source, arguments.out), 0
+    for source, destination in tqdm(files, unit="file", disable=None):
         try:
             require_free(destination, arguments.force)
             report = inspect(source)
@@ -35,13 +35,13 @@ def convert_files(arguments: argparse.Namespace) -> int:
             for warning in report.warnings:
                 tqdm.write(f"warning: {warning}", file=sys.stderr)
         except USER_ERRORS as error:
-            mistakes += 1
+            failures += 1
             tqdm.write(one_line(error), file=sys.stderr)
-    return 2 if mistakes else 0
+    return 2 if failures else 0
 
 
-def jobs(source: Path, out: Path) -> list[tuple[Path, Path]]:
-    """What is written where: one model to one file, or every pickle of a folder into another."""
+def destinations(source: Path, out: Path) -> list[tuple[Path, Path]]:
+    """Files and where they are written: one model, or every pickle of a folder into another."""
     files = model_files(source)
     if files == [source]:
         return [(source, out)]

@@ -1,4 +1,4 @@
-"""What the user can mend, said in one line."""
+"""Errors that the user can correct, in one line."""
 
 USER_ERRORS = (ValueError, OSError)
 

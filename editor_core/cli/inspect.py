@@ -22,19 +22,19 @@ def add_inspect(commands: Any) -> None:
 
 
 def inspect_files(arguments: argparse.Namespace) -> int:
-    """Prints a paragraph a file; what cannot be used is an error line and makes the exit code 2."""
+    """Print a paragraph a file; what cannot be used is an error line and makes the exit code 2."""
     files = [file for path in arguments.paths for file in model_files(path)]
-    told, mistakes = [], 0
+    reports, failures = [], 0
     for file in files:
         try:
             report = inspect(file)
-            told.append(report.as_json())
+            reports.append(report.as_json())
             if not arguments.json:
                 print(report.as_text(), end="\n\n")
         except USER_ERRORS as error:
-            mistakes += 1
-            told.append({"path": str(file), "error": str(error)})
+            failures += 1
+            reports.append({"path": str(file), "error": str(error)})
             print(one_line(error), file=sys.stderr)
     if arguments.json:
-        print(json.dumps(told, indent=2))
-    return 2 if mistakes else 0
+        print(json.dumps(reports, indent=2))
+    return 2 if failures else 0

@@ -1,4 +1,4 @@
-"""Many pairs: which there are, how one is edited, and what came of it."""
+"""Many pairs: which there are, how one is edited, and the report's line on it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..editing import edit_face
+from ..face.locate import require_square
 from ..images import picture_files, read_image, resize, to_signed, to_unit, write_png
 from ..settings import EditSettings
 from .options import models_of
 
 COLUMNS = ("source", "target")
 RECORD = "pair"  # the PNG text chunk that says which pair a picture was made of
-MISHAPS = (ValueError, OSError, RuntimeError)  # of one pair: its pictures, the disk, memory
+PAIR_ERRORS = (ValueError, OSError, RuntimeError)  # of its pictures, the disk, memory
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,13 @@ class Pair:
     source: Path
     target: Path
 
+    def file_names(self) -> dict[str, str]:
+        """What an edit says of its pair: no folders, for they may say whose pictures they are."""
+        return {"source": self.source.name, "target": self.target.name}
+
 
 @dataclass(frozen=True)
-class Outcome:
+class PairResult:
     """A line of the report."""
 
     name: str
@@ -46,24 +51,24 @@ class Outcome:
     seconds: float | None = None
     reason: str = ""
 
+    @classmethod
+    def done(cls, pair: Pair, distance: float, seconds: float) -> PairResult:
+        """Of a pair that was edited."""
+        return cls(pair.name, str(pair.source), str(pair.target), "done", distance, seconds)
+
+    @classmethod
+    def failed(cls, pair: Pair, reason: object) -> PairResult:
+        """Of a pair that was not."""
+        text = " ".join(str(reason).split())
+        return cls(pair.name, str(pair.source), str(pair.target), "failed", reason=text)
+
     def line(self) -> str:
         """As JSON, with its newline."""
         return json.dumps(asdict(self)) + "\n"
 
 
-def failed(pair: Pair, reason: object) -> Outcome:
-    """The outcome of a pair that was not edited."""
-    return Outcome(
-        pair.name,
-        str(pair.source),
-        str(pair.target),
-        "failed",
-        reason=" ".join(str(reason).split()),
-    )
-
-
 @dataclass(frozen=True)
-class Work:
+class BatchJob:
     """What all pairs of a run share."""
 
     folder: Path  # absolute: what relative paths of pictures are relative to
@@ -79,70 +84,57 @@ class Work:
         """Where the pair's edit is written."""
         return self.out / f"{pair.name}.png"
 
-    def found(self, pair: Pair) -> Outcome | None:
-        """The outcome of a pair that an earlier run has edited."""
+    def earlier_result(self, pair: Pair) -> PairResult | None:
+        """The result of a pair that an earlier run has edited.
+
+        Raises:
+            ValueError: There is an edit of that name, of another pair or made otherwise.
+        """
         path = self.path(pair)
         if not path.exists():
             return None
         with Image.open(path) as file:
             text = dict(file.info)
         record = json.loads(text.get(RECORD, "{}"))
-        expected = {**self.metadata, **_names(pair)}
+        expected = {**self.metadata, **pair.file_names()}
         if any({**text, **record}.get(key) != value for key, value in expected.items()):
             raise ValueError(
                 f"{path} was made of another pair, by other models or with other settings: choose "
                 "another folder, or delete it"
             )
-        return _done(pair, record["distance"], record["seconds"])
+        return PairResult.done(pair, record["distance"], record["seconds"])
 
 
 class PairEditor:
     """Loads the models once, then edits pair after pair."""
 
-    def __init__(self, work: Work) -> None:
-        torch.set_num_threads(work.threads)  # the order of sums depends on it
-        self.work = work
-        self.models = models_of(work.models, work.precision, work.compiled)
+    def __init__(self, job: BatchJob) -> None:
+        torch.set_num_threads(job.threads)  # the order of sums depends on it
+        self.job = job
+        self.models = models_of(job.models, job.precision, job.compiled)
 
-    def edit(self, pair: Pair) -> Outcome:
+    def edit(self, pair: Pair) -> PairResult:
         """Write the pair's edit, unless that was done before."""
         try:
-            return self.work.found(pair) or self._edited(pair)
-        except MISHAPS as error:
-            return failed(pair, error)
+            return self.job.earlier_result(pair) or self._edit(pair)
+        except PAIR_ERRORS as error:
+            return PairResult.failed(pair, error)
 
-    def _edited(self, pair: Pair) -> Outcome:
-        begun, size = time.perf_counter(), self.models.diffusion.image_size
-        source, target = (
-            fit(read_image(self.work.folder / path), size, path)
-            for path in (pair.source, pair.target)
-        )
-        result = edit_face(self.models, source, target, self.work.settings)
+    def _edit(self, pair: Pair) -> PairResult:
+        begun = time.perf_counter()
+        source, target = self._read(pair.source), self._read(pair.target)
+        result = edit_face(self.models, source, target, self.job.settings)
         distance, seconds = result.distances[0, 0].item(), time.perf_counter() - begun
-        record = {**_names(pair), "distance": distance, "seconds": seconds}
-        write_png(
-            self.work.path(pair),
-            result.images[0, 0],
-            {**self.work.metadata, RECORD: json.dumps(record)},
-        )
-        return _done(pair, distance, seconds)
+        record = json.dumps({**pair.file_names(), "distance": distance, "seconds": seconds})
+        metadata = {**self.job.metadata, RECORD: record}
+        write_png(self.job.path(pair), result.images[0, 0], metadata)
+        return PairResult.done(pair, distance, seconds)
 
-
-def fit(picture: Tensor, size: int, path: Path) -> Tensor:  # (1,H,W,3) -> (1,size,size,3)
-    """The picture at the model's size, if it is a square."""
-    height, width = picture.shape[1:3]
-    if height != width:
-        raise ValueError(f"{path} is {height}x{width}, expected a square: crop the aligned face")
-    return picture if height == size else to_unit(resize(to_signed(picture), size))
-
-
-def _names(pair: Pair) -> dict[str, str]:
-    """What an edit says of its pair: file names alone, for folders may say whose they are."""
-    return {"source": pair.source.name, "target": pair.target.name}
-
-
-def _done(pair: Pair, distance: float, seconds: float) -> Outcome:
-    return Outcome(pair.name, str(pair.source), str(pair.target), "done", distance, seconds)
+    def _read(self, path: Path) -> Tensor:  # -> (1,S,S,3)
+        """A square picture of one aligned face, at the model's size."""
+        picture, size = read_image(self.job.folder / path), self.models.diffusion.image_size
+        require_square(picture, path, "crop it")
+        return picture if len(picture[0]) == size else to_unit(resize(to_signed(picture), size))
 
 
 def pairs_in_table(path: Path) -> list[Pair]:
@@ -159,7 +151,7 @@ def pairs_in_table(path: Path) -> list[Pair]:
                 f"{', '.join(f'{key}={value}' for key, value in row.items())}: fill in both"
             )
     named = [(row.get("name"), *(path.parent / row[column] for column in COLUMNS)) for row in rows]
-    return _distinct([Pair(n or _name(s, t), s, t) for n, s, t in named])
+    return _require_distinct([Pair(n or _name(s, t), s, t) for n, s, t in named])
 
 
 def pairs_in_folders(sources: Path, targets: Path) -> list[Pair]:
@@ -170,14 +162,16 @@ def pairs_in_folders(sources: Path, targets: Path) -> list[Pair]:
             f"got {len(faces)} sources and {len(pictures)} targets: make them equally many, or "
             "name the pairs in a CSV"
         )
-    return _distinct([Pair(_name(s, t), s, t) for s, t in zip(faces, pictures, strict=True)])
+    return _require_distinct(
+        [Pair(_name(s, t), s, t) for s, t in zip(faces, pictures, strict=True)]
+    )
 
 
 def _name(source: Path, target: Path) -> str:
     return f"{source.stem}_on_{target.stem}"
 
 
-def _distinct(pairs: Sequence[Pair]) -> list[Pair]:
+def _require_distinct(pairs: Sequence[Pair]) -> list[Pair]:
     if not pairs:
         raise ValueError("got no pairs, expected one or more: name some")
     for name, count in Counter(pair.name for pair in pairs).items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .colours import rgb
+from ..face.records import Size
+from .colours import rgb_colour
 from .people import Scene
 
 
@@ -19,15 +20,15 @@ class Canvas:
         self.x, self.y, self.pixel = x, y, pixel
         self.image = torch.zeros(len(scene), 3, *x.shape[1:])
         self.labels = torch.zeros(len(scene), *x.shape[1:], dtype=torch.int64)
-        warmth = 1 + column(scene["light_warmth"])[:, None] * rgb(0.04, 0.0, -0.05)
+        warmth = 1 + column(scene["light_warmth"])[:, None] * rgb_colour(0.04, 0.0, -0.05)
         self.light = column(scene["light_strength"])[:, None] * warmth  # (B,3,1,1)
 
     @classmethod
-    def square(cls, scene: Scene, size: int) -> Canvas:
-        """A whole portrait."""
-        line = (torch.arange(size) + 0.5) / size * 2 - 1
-        y, x = torch.meshgrid(line, line, indexing="ij")
-        return cls(scene, x[None], y[None], 2 / size)
+    def over(cls, scene: Scene, size: Size) -> Canvas:
+        """A whole picture, over which a portrait's coordinates are stretched."""
+        y, x = ((torch.arange(length) + 0.5) / length * 2 - 1 for length in size)
+        y, x = torch.meshgrid(y, x, indexing="ij")
+        return cls(scene, x[None], y[None], 2 / max(size))
 
     def coverage(self, distance: torch.Tensor) -> torch.Tensor:
         """How much of each pixel lies inside a shape, from its signed distance."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def rgb(red: float, green: float, blue: float) -> torch.Tensor:  # -> (1,3,1,1)
+def rgb_colour(red: float, green: float, blue: float) -> torch.Tensor:  # -> (1,3,1,1)
     """One colour, for use against pictures."""
     return torch.tensor([red, green, blue])[None, :, None, None]
 
@@ -38,7 +38,7 @@ def skin_colour(traits) -> torch.Tensor:
         (0.90, 0.71, 0.59),
         (0.98, 0.84, 0.76),
     )
-    warmth = traits["skin_warmth"][:, None, None, None] * rgb(0.025, 0.0, -0.045)
+    warmth = traits["skin_warmth"][:, None, None, None] * rgb_colour(0.025, 0.0, -0.045)
     return (tone + warmth).clamp(0, 1)
 
 
@@ -47,7 +47,7 @@ def hair_colour(lightness, warmth) -> torch.Tensor:
     base = ramp(
         lightness, (0.09, 0.07, 0.07), (0.30, 0.19, 0.12), (0.58, 0.41, 0.24), (0.88, 0.74, 0.5)
     )
-    return (base + warmth[:, None, None, None] * rgb(0.14, -0.02, -0.06)).clamp(0, 1)
+    return (base + warmth[:, None, None, None] * rgb_colour(0.14, -0.02, -0.06)).clamp(0, 1)
 
 
 def iris_colour(face) -> torch.Tensor:

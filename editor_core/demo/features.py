@@ -6,7 +6,7 @@ import torch
 
 from ..face.parsing import FacePart
 from .canvas import Canvas, column, smooth
-from .colours import hair_colour, hsl, iris_colour, lip_colour, rgb, skin_colour
+from .colours import hair_colour, hsl, iris_colour, lip_colour, rgb_colour, skin_colour
 from .head import Head
 from .people import InnerFace, Scene
 
@@ -29,7 +29,7 @@ def draw_skin(canvas: Canvas, head: Head, face: InnerFace) -> None:
     """Complexion: tone, blush, stubble, freckles and a mole."""
     skin = skin_colour(face) * head.shade
     canvas.paint(head.outline, skin, FacePart.SKIN)
-    red = skin * rgb(1.05, 0.66, 0.66)
+    red = skin * rgb_colour(1.05, 0.66, 0.66)
     for side in (-1, 1):
         cheek = 1 - smooth(distance(head.u - side * 0.52, head.v - 0.28), 0.05, 0.34)
         canvas.tint(cheek * head.outline * column(face["blush"]) * 0.75, red)
@@ -83,7 +83,7 @@ def draw_eye(canvas: Canvas, head: Head, face: InnerFace, scene: Scene, side: in
     almond = torch.maximum(torch.maximum(-lid_up, lid_down), u.abs() - half_width) * head.height
     draw_eye_shadow(canvas, head, face, u, v)
     inside = canvas.coverage(almond)
-    white = rgb(0.96, 0.95, 0.94)
+    white = rgb_colour(0.96, 0.95, 0.94)
     label = FacePart.L_EYE if side < 0 else FacePart.R_EYE
     canvas.paint(inside, white * (0.78 + 0.22 * smooth(lid_up, 0.0, 0.10))[:, None], label)
     draw_iris(canvas, head, face, scene, u, v, inside)

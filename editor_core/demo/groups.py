@@ -52,19 +52,12 @@ class GroupPhotos:
     faces: Faces
 
 
-def photograph(groups: list[Group], size: Size) -> GroupPhotos:
-    """One frame of each group; the people are tracked by their place in it."""
-    drawn = [draw_group(group, size) for group in groups]
-    points = torch.cat([group.points for group in groups])
-    frame = [k for k, group in enumerate(groups) for _ in range(len(group))]
-    faces = make_faces(frame, box_around(points), points, size, len(groups))
-    image, labels = (torch.stack(each) for each in zip(*drawn, strict=True))
-    return GroupPhotos(image, labels, faces)
-
-
 def draw_group(group: Group, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
     """A photo (H,W,3) in [0,1] and its labels (H,W); each person stands before the last one."""
-    image, labels = draw_backdrop(group.scene.rows([0]), size), torch.zeros(size).long()
+    scene = group.scene.rows([0])
+    backdrop = Canvas.over(scene, size)
+    draw_background(backdrop, scene)
+    image, labels = (backdrop.image * backdrop.light).clamp(0, 1), torch.zeros(size).long()
     for k in range(len(group)):
         x0, y0, x1, y1 = box = bounds(group.place[k], size)
         canvas = placed_canvas(group.scene.rows([k]), group.place[[k]], box)
@@ -74,15 +67,6 @@ def draw_group(group: Group, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
         drawn, before = canvas.labels[0], labels[y0:y1, x0:x1]
         labels[y0:y1, x0:x1] = torch.where(drawn > 0, drawn, before)
     return image[0].permute(1, 2, 0).contiguous(), labels
-
-
-def draw_backdrop(scene: Scene, size: Size) -> torch.Tensor:  # -> (1,3,H,W)
-    """A portrait's background, stretched over a photo."""
-    y, x = ((torch.arange(length) + 0.5) / length * 2 - 1 for length in size)
-    y, x = torch.meshgrid(y, x, indexing="ij")
-    canvas = Canvas(scene, x[None], y[None], 2 / max(size))
-    draw_background(canvas, scene)
-    return (canvas.image * canvas.light).clamp(0, 1)
 
 
 def placed_canvas(scene: Scene, place: torch.Tensor, box: Box) -> Canvas:
@@ -111,7 +95,13 @@ def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupP
         frames: How many pictures of them.
         size: Height and width in pixels.
     """
-    return photograph(random_groups(seed, people, frames, size), size)
+    groups = random_groups(seed, people, frames, size)
+    drawn = [draw_group(group, size) for group in groups]
+    points = torch.cat([group.points for group in groups])
+    frame = [k for k, group in enumerate(groups) for _ in range(len(group))]
+    faces = make_faces(frame, box_around(points), points, size, len(groups))
+    image, labels = (torch.stack(each) for each in zip(*drawn, strict=True))
+    return GroupPhotos(image, labels, faces)
 
 
 def draw_references(

@@ -35,7 +35,7 @@ class DrawnPairs:
 
 
 def draw_pairs(count: int, seed: int, size: int) -> DrawnPairs:
-    """Draw `count` pairs of portraits of `size` pixels; pair k of seed s is pair 0 of seed s + k."""
+    """Draw `count` pairs, `size` pixels a side; pair k of seed s is pair 0 of seed s + k."""
     drawn = [draw_pair(seed + k, size) for k in range(count)]
     portraits = zip(*(vars(pair).values() for pair in drawn), strict=True)
     return DrawnPairs(*(Portrait.stack(one) for one in portraits))

@@ -16,7 +16,7 @@ from ..face.gaze import Gaze
 from ..face.parsing import FacePart
 from . import features
 from .canvas import Canvas, column, smooth
-from .colours import cloth_colour, hair_colour, hsl, rgb, skin_colour
+from .colours import cloth_colour, hair_colour, hsl, rgb_colour, skin_colour
 from .head import Head, pose_head
 from .people import Identity, OuterHead, Scene
 
@@ -62,7 +62,7 @@ def both_eyes_visible(labels: torch.Tensor) -> torch.Tensor:  # (B,H,W) -> (B,)
 
 def draw(identity: Identity, scene: Scene, size: int = 64) -> Portrait:
     """Draw person k in scene k, for the whole batch, at `size` x `size` pixels."""
-    canvas = Canvas.square(scene, size)
+    canvas = Canvas.over(scene, (size, size))
     draw_background(canvas, scene)
     draw_person(canvas, identity, scene)
     gaze = Gaze(torch.deg2rad(scene["gaze_pitch"]), torch.deg2rad(scene["gaze_yaw"]))
@@ -117,7 +117,7 @@ def hair_with_strands(outer: OuterHead, across, along) -> torch.Tensor:  # -> (B
 
 def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:
     """Neck, shoulders and, sometimes, a necklace."""
-    skin, cloth = skin_colour(outer), cloth_colour(scene)
+    skin, cloth, gold = skin_colour(outer), cloth_colour(scene), rgb_colour(*GOLD)
     x = canvas.x - column(scene["x"]) * 0.8
     neck = torch.maximum(x.abs() - head.width * 0.56, 0.2 - canvas.y)
     under_chin = 0.66 + 0.30 * smooth(head.sy, 0.98, 1.30)
@@ -126,7 +126,7 @@ def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
     canvas.paint(canvas.coverage(shoulders), skin * 0.93, FacePart.NECK)
     chain = (ellipse(x, canvas.y - 0.66, head.width * 0.62, 0.27)).abs() - 0.018
     worn = torch.maximum(chain, 0.68 - canvas.y)
-    canvas.paint(canvas.coverage(worn) * is_worn(scene["necklace"]), rgb(*GOLD), FacePart.NECK_LACE)
+    canvas.paint(canvas.coverage(worn) * is_worn(scene["necklace"]), gold, FacePart.NECK_LACE)
     opening = ellipse(x, canvas.y - 0.72, head.width * 0.72, 0.12 + 0.2 * column(scene["neckline"]))
     garment = torch.maximum(shoulders, -opening)
     fold = 1 + 0.08 * (x * 9).sin() - 0.2 * smooth(x.abs(), 0.5, 1.0)
@@ -138,7 +138,7 @@ def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
 def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:
     """Ears that come forward or hide as the head turns, and earrings on some."""
     size, height = column(outer["ear_size"]), column(outer["ear_height"])
-    skin = skin_colour(outer)
+    skin, gold = skin_colour(outer), rgb_colour(*GOLD)
     for side, part in ((-1, FacePart.L_EAR), (1, FacePart.R_EAR)):
         centre = side * head.width * (head.yaw.cos() - 0.10 * side * head.yaw.sin())
         x, y = head.x - centre, head.y - height - head.pitch.sin() * -0.08
@@ -147,9 +147,7 @@ def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
         inside = ellipse(x - side * 0.015, y, 0.045 * size, 0.09 * size)
         canvas.tint(canvas.coverage(inside) * 0.35, skin * 0.6)
         ring = ellipse(x - side * 0.02, y - 0.19 * size, 0.035, 0.045)
-        canvas.paint(
-            canvas.coverage(ring) * is_worn(scene["earrings"]), rgb(*GOLD), FacePart.EAR_RING
-        )
+        canvas.paint(canvas.coverage(ring) * is_worn(scene["earrings"]), gold, FacePart.EAR_RING)
 
 
 def draw_hair_in_front(canvas: Canvas, head: Head, outer: OuterHead) -> None:

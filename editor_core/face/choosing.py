@@ -38,9 +38,7 @@ class FaceChoice:
         "What the numbers count; the same in every run, and for tracked people in every frame.",
         choices=tuple(ORDERS),
     )
-    numbers: str = setting(
-        "", "Places in that order, from 0 in each picture, as 0, 2. Empty: all."
-    )
+    numbers: str = setting("", "Places in that order, from 0 in each picture, as 0, 2. Empty: all.")
     max_distance: float = setting(
         SAME_PERSON,
         "Identity distance up to which a face is the wanted person's; more takes less likely ones.",

@@ -1,4 +1,4 @@
-"""Where the eyes are, and their pixels and the face's as the gaze networks read them."""
+"""Where the eyes are; the pixels of eyes and faces that the gaze networks read."""
 
 from dataclasses import dataclass
 
@@ -34,30 +34,42 @@ class EyeCrops:
 
 
 def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes:
-    """The eyes from landmarks (B,68,2) or (B,4,2) where there are any, else from the parsing."""
+    """The eyes of B pictures, from landmarks where there are any, else from the parsing.
+
+    Args:
+        parsing: Of the pictures.
+        landmarks: (B,68,2), or (B,4,2) of the eyes' corners; x and y in pixels.
+
+    Raises:
+        ValueError: A picture shows no eye, or the landmarks lie outside it.
+    """
     if landmarks is None:
-        return find_eyes_in_parsing(parsing)
+        return find_eyes_in_labels(parsing.labels)
     height, width = parsing.logits.shape[-2:]
     return find_eyes_in_landmarks(landmarks.to(parsing.logits.device), (height, width))
 
 
-def find_eyes_in_parsing(parsing: FaceParsing) -> EyeBoxes:
-    """Boxes around the two parsed eyes, shaped as the gaze network's input."""
-    return find_eyes_in_labels(parsing.labels)
-
-
 def find_eyes_in_labels(labels: Tensor) -> EyeBoxes:  # (B,H,W)
-    """Boxes around the two labelled eyes, shaped as the gaze network's input."""
+    """Boxes around the two labelled eyes, shaped as the gaze network's input.
+
+    Raises:
+        ValueError: An eye of a picture has no pixel.
+    """
     one, other = (_box(labels, part) for part in (FacePart.L_EYE, FacePart.R_EYE))
     in_order = (one[:, :1] <= other[:, :1]).expand(-1, 4)
     boxes = EyeBoxes(torch.where(in_order, one, other), torch.where(in_order, other, one))
-    return _inside(boxes, labels.shape[1], labels.shape[2])
+    return _within_picture(boxes, labels.shape[1], labels.shape[2])
 
 
 def find_eyes_in_landmarks(points: Tensor, size: tuple[int, int]) -> EyeBoxes:
-    """Boxes around the eyes of 68 landmarks, or of their four corners alone.
+    """Boxes around the eyes of 68 landmarks, or of the eyes' four corners alone.
 
-    `points` (B,68,2) or (B,4,2) are x, y in pictures of `size` (height, width).
+    Args:
+        points: (B,68,2) or (B,4,2), x and y in pixels.
+        size: Height and width of the pictures.
+
+    Raises:
+        ValueError: Another number of points, or an eye outside the picture.
     """
     if points.ndim != 3 or points.shape[1:] not in ((68, 2), (4, 2)):
         raise ValueError(
@@ -67,11 +79,11 @@ def find_eyes_in_landmarks(points: Tensor, size: tuple[int, int]) -> EyeBoxes:
     corners = points if points.shape[1] == 4 else points[:, EYE_CORNERS]
     height, width = size
     padding = (round(PADDING[0] * width / 256), round(PADDING[1] * height / 256))
-    return _inside(boxes_around(corners, padding), height, width)
+    return _within_picture(boxes_around(corners, padding), height, width)
 
 
 def boxes_around(corners: Tensor, padding: tuple[int, int]) -> EyeBoxes:  # (B,4,2): x, y
-    """Boxes around four eye corners, left to right; they may reach over the picture's edge."""
+    """Boxes around four eye corners, left to right; they may reach beyond the picture's edge."""
     beside, above = padding
     x = corners[..., 0].long()
     y = corners[..., 1].unflatten(1, (2, 2)).mean(2).floor().long()
@@ -81,51 +93,52 @@ def boxes_around(corners: Tensor, padding: tuple[int, int]) -> EyeBoxes:  # (B,4
 
 
 def _box(labels: Tensor, part: FacePart) -> Tensor:  # (B,H,W) -> (B,4)
-    seen = (labels == part).float()
-    _require_eye(seen, part)
-    (x0, x1), (y0, y1) = _extent(seen.sum(1)), _extent(seen.sum(2))
+    pixels = (labels == part).float()
+    for row in (pixels.sum((1, 2)) == 0).nonzero().flatten().tolist():
+        raise ValueError(
+            f"picture {row} shows no {part.name.lower()}, expected both eyes: "
+            "give landmarks, or leave the gaze out"
+        )
+    (x0, x1), (y0, y1) = _without_strays(pixels.sum(1)), _without_strays(pixels.sum(2))
     half_width = CROP_WIDTH * (x1 - x0) / 2
     half = torch.stack([half_width, half_width * CROP_SIZE[0] / CROP_SIZE[1]], 1)
     middle = torch.stack([x0 + x1, y0 + y1], 1) / 2
     return torch.cat([(middle - half).floor(), (middle + half).ceil()], 1).long()
 
 
-def _extent(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> (B,), (B,)
+def _without_strays(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> (B,), (B,)
     """Begin and end of all but the outermost pixels, which may be strays of the parser."""
     share = weight.cumsum(1) / weight.sum(1, keepdim=True)
     return (share <= STRAY).sum(1), (share < 1 - STRAY).sum(1) + 1
 
 
-def _require_eye(seen: Tensor, part: FacePart) -> None:  # (B,H,W)
-    for row in (seen.sum((1, 2)) == 0).nonzero().flatten().tolist():
-        raise ValueError(
-            f"picture {row} shows no {part.name.lower()}, expected both eyes: "
-            "give landmarks, or leave the gaze out"
-        )
-
-
-def _inside(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
-    left, right = (_clamp(each, height, width) for each in (boxes.left, boxes.right))
-    return EyeBoxes(left, right, (height, width))
+def _within_picture(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
+    clamped = []
+    for eye in (boxes.left, boxes.right):
+        inside = _clamp(eye, height, width)
+        for row in (inside[:, 2:] <= inside[:, :2]).any(1).nonzero().flatten().tolist():
+            raise ValueError(
+                f"picture {row} is {height}x{width}, its eye box {eye[row].tolist()} lies outside: "
+                "give landmarks inside the picture, or leave the gaze out"
+            )
+        clamped.append(inside)
+    return EyeBoxes(*clamped, (height, width))
 
 
 def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
-    inside = _cut_off(boxes, height, width)
-    empty = (inside[:, 2:] <= inside[:, :2]).any(1)
-    for row in empty.nonzero().flatten().tolist():
-        raise ValueError(
-            f"picture {row} is {height}x{width}, its eye box {boxes[row].tolist()} lies outside: "
-            "give landmarks inside the picture, or leave the gaze out"
-        )
-    return inside
-
-
-def _cut_off(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
     return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
 
-def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 1]
-    """The pixels of both eyes, differentiable."""
+def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:
+    """The pixels of both eyes, differentiable.
+
+    Args:
+        image: (B,3,H,W) in [-1,1].
+        boxes: Of these pictures.
+
+    Raises:
+        ValueError: The boxes are of other pictures.
+    """
     _require_boxes(boxes, image)
     grey = (image * 0.5 + 0.5).mean(1, keepdim=True)
     left, right = (
@@ -134,17 +147,25 @@ def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 
     return EyeCrops(left, right)
 
 
-def crop_face(image: Tensor, boxes: EyeBoxes, size: int) -> Tensor:  # (B,3,H,W) -> (B,3,size,size)
+def crop_around_eyes(image: Tensor, boxes: EyeBoxes, size: int) -> Tensor:
     """The pixels of the face that the eyes belong to, squeezed to a square, differentiable.
 
     It is cut out as face detectors box it, from forehead to chin, if it looks ahead.
+
+    Args:
+        image: (B,3,H,W).
+        boxes: Of these pictures.
+        size: Pixels of the square's side.
+
+    Raises:
+        ValueError: The boxes are of other pictures.
     """
     _require_boxes(boxes, image)
     left, right = ((box[:, :2] + box[:, 2:]) / 2 for box in (boxes.left, boxes.right))
     middle, gap = (left + right) / 2, torch.linalg.vector_norm(right - left, dim=1)
     reach = middle.new_tensor(FACE_REACH) * gap[:, None]
     faces = (middle.repeat(1, 2) + reach).round().long()
-    return _crop(image, _cut_off(faces, *image.shape[-2:]), (size, size))
+    return _crop(image, _clamp(faces, *image.shape[-2:]), (size, size))
 
 
 def _require_boxes(boxes: EyeBoxes, image: Tensor) -> None:

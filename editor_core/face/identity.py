@@ -1,4 +1,4 @@
-"""Who a face is: unit vectors whose cosine says how alike two faces are."""
+"""The identity of a face: a unit vector, whose cosine with another says how alike they are."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,22 @@ class IdentityEncoder:
 
 @torch.no_grad()
 def embed_identity(encoder: IdentityEncoder, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,E)
-    """The identity of every picture in [-1, 1], without gradient."""
+    """The identity of every face, a vector of unit length, without gradient.
+
+    Args:
+        encoder: From `load_models` or `load_identity`.
+        image: (B,3,H,W) in [-1,1], faces aligned as the encoder's were.
+
+    Example:
+        >>> from guided_face_edit import load_models
+        >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
+        >>> from guided_face_edit.editor_core.demo.pairs import draw_pairs
+        >>> from guided_face_edit.editor_core.images import to_signed
+        >>> faces = to_signed(draw_pairs(2, seed=0, size=64).source.image)
+        >>> one, other = embed_identity(load_models(WEIGHTS).identity, faces)
+        >>> bool(identity_distance(one, one) < 1e-5 < identity_distance(one, other))
+        True
+    """
     return encoder.embed(image)
 
 
@@ -50,7 +65,11 @@ def one_for_each(embedding: Tensor, count: int, name: str) -> Tensor:  # (1 or c
 
 
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:  # (...,E), (...,E) -> (...)
-    """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2."""
+    """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2.
+
+    Raises:
+        ValueError: The embeddings are of different models.
+    """
     if a.shape[-1] != b.shape[-1]:
         raise ValueError(
             f"one embedding has {a.shape[-1]} numbers, the other {b.shape[-1]}: "

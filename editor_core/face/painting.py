@@ -1,4 +1,4 @@
-"""What was seen in the crops, drawn on the photos they were cut out of."""
+"""Eyes and gaze, drawn on pictures of faces or on the photos that their crops were cut out of."""
 
 from __future__ import annotations
 
@@ -8,35 +8,71 @@ from torch import Tensor
 
 from ..images import from_picture, rgb, to_picture
 from .eyes import EyeBoxes
-from .gaze import ARROW_COLOUR, Gaze, arrow_lines
+from .gaze import Gaze
 from .records import Faces
 from .resampling import invert, transform
 
+ARROW = 3.0  # eye boxes' widths that a gaze to the very side would reach
+COLOUR = (30, 220, 90)
 
-def paint_eyes(photos: Tensor, boxes: EyeBoxes, faces: Faces | None = None) -> Tensor:
-    """The photos (frames,H,W,3 or 4) with a frame around each eye; boxes in crops, if any."""
+
+def paint_eyes(image: Tensor, boxes: EyeBoxes, faces: Faces | None = None) -> Tensor:
+    """The pictures with a frame around each eye.
+
+    Args:
+        image: (B,H,W,3 or 4) in [0,1]: the faces, or the photos of aligned `faces`.
+        boxes: In the pictures, or in the faces' crops.
+        faces: As they were aligned.
+    """
     both = torch.stack([boxes.left, boxes.right], 1).float()
     x0, y0, x1, y1 = both.unbind(2)
     corners = [torch.stack(each, 2) for each in ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))]
-    return paint_lines(photos, torch.stack(corners, 2), faces)
+    return _paint_lines(image, torch.stack(corners, 2), faces)
 
 
-def paint_gaze_on_photos(photos: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Faces) -> Tensor:
-    """The photos with an arrow from each eye of each face, whose boxes are in the crops."""
-    return paint_lines(photos, arrow_lines(boxes, gaze), faces)
+def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Faces | None = None) -> Tensor:
+    """The pictures with a line from each eye, as long as the gaze is turned.
+
+    On pictures of faces alone the lines end in a dot and are as wide as the eyes need.
+
+    Args:
+        image: (B,H,W,3) in [0,1]: the faces, or the photos of aligned `faces`.
+        boxes: In the pictures, or in the faces' crops.
+        gaze: Of every face.
+        faces: As they were aligned.
+    """
+    turned = torch.stack([gaze.pitch.cos() * gaze.yaw.sin(), -gaze.pitch.sin()], 1)  # x, y
+    eyes = torch.stack([boxes.left, boxes.right], 1)
+    box = eyes.to(turned)
+    middle, width = (box[..., :2] + box[..., 2:]) / 2, box[..., 2:3] - box[..., :1]
+    lines = torch.stack([middle, middle + ARROW * width * turned[:, None]], 2)  # (B,2,2,2)
+    if faces is not None:
+        return _paint_lines(image, lines, faces)
+    widths = ((eyes[..., 2] - eyes[..., 0]) // 16).clamp(min=1)
+    rows = zip(image, lines.tolist(), widths.tolist(), strict=True)
+    return torch.stack([_paint_arrows(*each) for each in rows])
 
 
-def paint_lines(photos: Tensor, lines: Tensor, faces: Faces | None) -> Tensor:  # (n,k,L,2)
-    """Photos in [0,1] with k lines a face, given in its crop; without faces, k a photo."""
-    frame, lines = range(len(photos)), lines.cpu()
+def _paint_arrows(picture: Tensor, lines: list, widths: list[int]) -> Tensor:
+    canvas = to_picture(picture)
+    pen = ImageDraw.Draw(canvas)
+    for (middle, (x, y)), width in zip(lines, widths, strict=True):
+        pen.line([*middle, x, y], fill=COLOUR, width=width)
+        pen.ellipse([x - width, y - width, x + width, y + width], COLOUR)
+    return from_picture(canvas)
+
+
+def _paint_lines(image: Tensor, lines: Tensor, faces: Faces | None) -> Tensor:  # (n,k,L,2)
+    """Pictures with k lines each; or with k lines a face, given in its crop."""
+    frame, lines = range(len(image)), lines.cpu()
     if faces is not None:
         affine, _ = faces.aligned()
         lines = transform(invert(affine), lines.flatten(1, 2)).unflatten(1, lines.shape[1:3])
         frame = faces.frame.tolist()
-    canvases = [to_picture(photo) for photo in rgb(photos).float()]
+    canvases = [to_picture(picture) for picture in rgb(image).float()]
     pens = [ImageDraw.Draw(canvas) for canvas in canvases]
-    width = max(1, max(photos.shape[1:3]) // 400)
+    width = max(1, max(image.shape[1:3]) // 400)
     for number, each in zip(frame, lines.tolist(), strict=True):
         for line in each:
-            pens[number].line([tuple(point) for point in line], fill=ARROW_COLOUR, width=width)
+            pens[number].line([tuple(point) for point in line], fill=COLOUR, width=width)
     return torch.stack([from_picture(canvas) for canvas in canvases])

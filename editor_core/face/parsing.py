@@ -127,7 +127,7 @@ class FaceParser:
 
 @dataclass(frozen=True)
 class FaceParsing:
-    """What a parser saw."""
+    """Scores of the face parts at every pixel of B pictures."""
 
     logits: Tensor  # (B,19,H,W)
 
@@ -143,8 +143,23 @@ class FaceParsing:
 
 
 @torch.no_grad()
-def parse_face(parser: FaceParser, image: Tensor) -> FaceParsing:  # (B,3,H,W) in [-1, 1]
-    """The parts of every picture, at the picture's size, without gradient."""
+def parse_face(parser: FaceParser, image: Tensor) -> FaceParsing:
+    """The parts of faces, at the pictures' size, without gradient.
+
+    Args:
+        parser: From `load_models` or `load_parser`.
+        image: (B,3,H,W) in [-1,1], aligned faces.
+
+    Example:
+        >>> from guided_face_edit import load_models
+        >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
+        >>> from guided_face_edit.editor_core.demo.pairs import draw_pairs
+        >>> from guided_face_edit.editor_core.images import to_signed
+        >>> face = to_signed(draw_pairs(1, seed=0, size=64).source.image)
+        >>> parsing = parse_face(load_models(WEIGHTS).parser, face)
+        >>> tuple(face_mask(parsing).shape), FacePart.NOSE in parsing.labels
+        ((1, 1, 64, 64), True)
+    """
     return FaceParsing(parser.logits(image))
 
 
@@ -154,7 +169,14 @@ def face_mask(
     grow: int = 0,
     feather: float = 0.0,
 ) -> Tensor:  # (B,1,H,W) in [0, 1]
-    """The mask of `parts`, `grow` pixels wider, its edge blurred by `feather` (Gaussian sigma)."""
+    """The mask of some parts of B faces.
+
+    Args:
+        parsing: Of the faces.
+        parts: What the mask covers; by default what a swap replaces.
+        grow: Pixels by which it is wider, on every side.
+        feather: Pixels (sigma) by which its edge is blurred.
+    """
     mask = parsing.mask(*parts)
     if grow:
         mask = F.max_pool2d(mask, 2 * grow + 1, stride=1, padding=grow)
@@ -162,7 +184,7 @@ def face_mask(
 
 
 def require_face(parsing: FaceParsing, name: str = "picture") -> None:
-    """Refuses pictures in which the parser sees none of `FACE_PARTS`."""
+    """Refuse pictures in which none of `FACE_PARTS` is parsed."""
     area = parsing.mask(*FACE_PARTS).sum((1, 2, 3))
     for row in (area == 0).nonzero().flatten().tolist():
         raise ValueError(
@@ -171,7 +193,11 @@ def require_face(parsing: FaceParsing, name: str = "picture") -> None:
 
 
 def parts_named(names: str) -> tuple[FacePart, ...]:
-    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces."""
+    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces.
+
+    Raises:
+        ValueError: A name is no part's, or there is none.
+    """
     parts: list[FacePart] = []
     for name in filter(None, (word.strip() for word in names.split(","))):
         parts += FACE_PARTS if name.lower() == FACE else [_part_named(name)]

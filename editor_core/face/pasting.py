@@ -17,11 +17,11 @@ from ..declare import check, setting
 from ..images import add_change, blur, rgb, to_signed
 from .aligning import Box, crop_face, quads, require_frames
 from .records import Faces
-from .resampling import resample, shifted
+from .resampling import offset_input, resample
 
 UNCHANGED, CHANGED = 2 / 255, 16 / 255  # of the range [-1,1]: where detail of the photo gives way
 BORDER = 0.06  # of a crop's side over which a mask that was not given fades out
-BANDS = 4  # of multi-band blending, each twice as coarse as the one before
+BANDS = 4  # of multi-band blending (Burt and Adelson 1983), each twice as coarse as the last
 PASTINGS = ("feather", "multi-band")
 
 
@@ -70,22 +70,40 @@ def paste_faces(
     pasting: Pasting | None = None,
     skin: Tensor | None = None,
 ) -> Pasted:
-    """Paste every aligned face's edited crop (n,3,S,S) in [-1,1] back into its photo.
+    """Paste every aligned face's edited crop back into its photo.
 
-    `photos` (frames,H,W,3 or 4) in [0,1]; alpha stays. `masks` (n,S,S) say where in the crops;
-    without them nearly all of a crop is pasted. `skin` (n,S,S) is where colours are matched, else
-    the masks. Where faces meet, the first one stays on top.
+    Where faces meet, the first one stays on top.
+
+    Args:
+        photos: (frames,H,W,3 or 4) in [0,1]; alpha stays.
+        faces: As they were aligned when their crops were cut out.
+        edited: (n,3,S,S) in [-1,1], a crop a face.
+        masks: (n,S,S) in [0,1], where the crops are pasted; by default nearly everywhere.
+        pasting: How they are blended in.
+        skin: (n,S,S) in [0,1], where colours are matched; by default as the masks.
+
+    Raises:
+        ValueError: The photos, crops or masks are not those of the faces.
+
+    Example:
+        >>> from guided_face_edit.editor_core.face.aligning import crop_faces
+        >>> from guided_face_edit.editor_core.face.locate import locate_faces
+        >>> photo = torch.rand(1, 96, 128, 3)
+        >>> faces = locate_faces(photo, "ffhq", 64, at="40, 20, 90, 80")
+        >>> crops = crop_faces(photo, faces).image
+        >>> torch.equal(paste_faces(photo, faces, crops).image, photo)  # nothing was edited
+        True
     """
     pasting = pasting or Pasting()
     require_frames(photos, faces)
-    masks = _all_but_the_border(faces).to(edited) if masks is None else masks
+    masks = _border_masks(faces).to(edited) if masks is None else masks
     skin = masks if skin is None else skin
     for name, given in (("crops", edited), ("masks", masks), ("skin", skin)):
         _require_crops(given, faces, name)
     canvas = Pasted(photos.clone(), photos.new_zeros(photos.shape[:3]))
     for face, crop, mask, where in zip(faces, edited, masks, skin, strict=True):
         original = crop_face(photos, face).image.to(crop)
-        new = matched(crop[None], original, where) if pasting.match_colours else crop[None]
+        new = _match_colours(crop[None], original, where) if pasting.match_colours else crop[None]
         _paste(canvas, photos, face, original, new, mask.to(crop)[None, None], pasting)
     return canvas
 
@@ -100,18 +118,19 @@ def _paste(
     pasting: Pasting,
 ) -> None:
     """Bring one crop onto the canvas, within the part of the photo that it touches."""
-    x0, y0, x1, y1 = window(face, margin=3 * pasting.feather + 1)
+    x0, y0, x1, y1 = _bounds(face, margin=3 * pasting.feather + 1)
     here = (face.frame, slice(y0, y1), slice(x0, x1))
-    to_crop = shifted(face.aligned()[0], (x0, y0)).to(edited)
+    to_crop = offset_input(face.aligned()[0], (x0, y0)).to(edited)
 
-    def seen(x: Tensor) -> Tensor:  # (1,C,S,S) -> (1,C,h,w)
+    def in_photo(x: Tensor) -> Tensor:  # (1,C,S,S) -> (1,C,h,w)
         return resample(x, to_crop, (y1 - y0, x1 - x0), "zeros")
 
     photo = to_signed(rgb(photos[here]).float(), "photo").to(edited)
-    change = seen(edited - original)
-    change = change - seen(changed(edited - original)) * (photo - seen(original))
-    feather = pasting.feather and max(pasting.feather, size_of_a_pixel(to_crop))
-    change, weight = blended(change, seen(mask), replace(pasting, feather=feather))
+    change = in_photo(edited - original)
+    change = change - in_photo(_edited_share(edited - original)) * (photo - in_photo(original))
+    crop_pixel = 1 / to_crop[0, :, :2].det().sqrt().item()  # in the photo's: no edge is finer
+    feather = pasting.feather and max(pasting.feather, crop_pixel)
+    change, weight = _blend(change, in_photo(mask), replace(pasting, feather=feather))
     free = (1 - canvas.mask[here])[:, None].to(weight)
     _add(canvas, here, free * change, free * weight)
 
@@ -125,36 +144,31 @@ def _add(canvas: Pasted, here: tuple, change: Tensor, weight: Tensor) -> None:
     canvas.mask[here] += weight[:, 0].to(canvas.mask)
 
 
-def blended(change: Tensor, mask: Tensor, pasting: Pasting) -> tuple[Tensor, Tensor]:
-    """A change (1,3,h,w) weighed by its mask (1,1,h,w), and the weight of its finest band."""
-    weight = mask * fade(mask, pasting.feather)
+def _blend(change: Tensor, mask: Tensor, pasting: Pasting) -> tuple[Tensor, Tensor]:
+    """A change (1,3,h,w) weighted by its mask (1,1,h,w), and the weight of its finest band."""
+    weight = mask * _fade(mask, pasting.feather)
     if pasting.blending == "feather":
         return change * weight, weight
     sigmas = [max(pasting.feather, 1.0) * 2**k for k in range(BANDS)]
     coarser = [change, *(blur(change, sigma) for sigma in sigmas[1:]), torch.zeros_like(change)]
     bands = [fine - coarse for fine, coarse in pairwise(coarser)]
-    weights = [mask * fade(mask, sigma) for sigma in sigmas]
-    weighed = [band * each for band, each in zip(bands, weights, strict=True)]
-    return torch.stack(weighed).sum(0), weights[0]
+    weights = [mask * _fade(mask, sigma) for sigma in sigmas]
+    weighted = [band * each for band, each in zip(bands, weights, strict=True)]
+    return torch.stack(weighted).sum(0), weights[0]
 
 
-def fade(mask: Tensor, sigma: float) -> Tensor:  # (1,1,h,w) -> (1,1,h,w)
+def _fade(mask: Tensor, sigma: float) -> Tensor:  # (1,1,h,w) -> (1,1,h,w)
     """Grows from 0 at the edge of the mask to 1 within it, about two sigma further in."""
     return (2 * blur((mask > 0).to(mask), sigma) - 1).clamp(0, 1)
 
 
-def size_of_a_pixel(to_crop: Tensor) -> float:  # (1,2,3)
-    """How many of the photo's pixels a pixel of the crop is wide: no edge is finer than that."""
-    return 1 / to_crop[0, :, :2].det().sqrt().item()
-
-
-def changed(difference: Tensor) -> Tensor:  # (1,3,S,S) -> (1,1,S,S) in [0,1]
+def _edited_share(difference: Tensor) -> Tensor:  # (1,3,S,S) -> (1,1,S,S) in [0,1]
     """Where a crop was edited, so that finer detail of the photo must not show through."""
     most = F.max_pool2d(difference.abs().amax(1, keepdim=True), 3, stride=1, padding=1)
     return ((most - UNCHANGED) / (CHANGED - UNCHANGED)).clamp(0, 1)
 
 
-def matched(edited: Tensor, original: Tensor, where: Tensor) -> Tensor:  # (1,3,S,S), (S,S)
+def _match_colours(edited: Tensor, original: Tensor, where: Tensor) -> Tensor:  # (1,3,S,S), (S,S)
     """The edit with the original's mean and deviation of every colour, measured in `where`."""
     share = where / where.sum().clamp(min=1e-6)
 
@@ -166,7 +180,7 @@ def matched(edited: Tensor, original: Tensor, where: Tensor) -> Tensor:  # (1,3,
     return ((edited - mean) * spread / deviation.clamp(min=1e-3) + aim).clamp(-1, 1)
 
 
-def window(face: Faces, margin: float) -> Box:
+def _bounds(face: Faces, margin: float) -> Box:
     """The bounds of a face's crop with a margin in pixels, as far as the photo goes."""
     height, width = face.size
     corners = quads(face)[0]
@@ -175,7 +189,7 @@ def window(face: Faces, margin: float) -> Box:
     return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
 
 
-def _all_but_the_border(faces: Faces) -> Tensor:  # -> (n,S,S)
+def _border_masks(faces: Faces) -> Tensor:  # -> (n,S,S)
     _, size = faces.aligned()
     line = (torch.arange(size) + 0.5) / size
     inwards = (torch.minimum(line, 1 - line) / BORDER).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""How the pictures that a model knows were cut out of photos: templates of its family, as data."""
+"""How the pictures that a model learned from were cut out of photos, a template a family."""
 
 from __future__ import annotations
 
@@ -113,7 +113,11 @@ TEMPLATES: dict[str, Template] = {
 
 
 def template_named(name: str) -> Template:
-    """One of TEMPLATES."""
+    """One of `TEMPLATES`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
     if name not in TEMPLATES:
         raise ValueError(f'template is "{name}", expected one of: {", ".join(TEMPLATES)}')
     return TEMPLATES[name]

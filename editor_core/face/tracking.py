@@ -1,4 +1,4 @@
-"""Frames of one clip: who is the same person, crops that do not jump, how much it flickers."""
+"""Frames of one clip: which faces are one person's, smooth crops, how much they flicker."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ import torch
 from torch import Tensor
 
 from .identity import identity_distance
-from .records import Faces, overlap
+from .records import Faces, box_iou
 from .resampling import invert
 
-LEAST = 0.3  # of overlap, or of overlap and likeness together, for a face to be the same person's
-STILL = 1e-3  # of the range [-1,1]: the change that a photo's crops are taken to have at least
+MIN_MATCH = 0.3  # of overlap, or of overlap and likeness together, for faces of one person
+MIN_CHANGE = 1e-3  # of the range [-1,1]: what a photo's crops are taken to change by at least
 
 
 def track_faces(faces: Faces) -> Faces:
     """The faces with a number for each person, from 0 in the order in which they appear.
 
-    Frame by frame the best pairs of a known person and a face are joined: by the overlap with the
-    last box and, where there are embeddings, by likeness too, which also finds people again.
+    Frame by frame the best pairs of an earlier person and a face are joined: by the overlap with
+    the person's last box and, where there are embeddings, by likeness too, which also finds people
+    again after a gap.
+
+    Args:
+        faces: Of all frames of one clip, in order.
     """
     person = torch.full_like(faces.frame, -1)
     last: list[int] = []  # the row of each person's latest face
     for frame in faces.frame.unique().tolist():
         rows = (faces.frame == frame).nonzero().flatten().tolist()
-        for number, row in _pairs(faces, last, rows):
+        for number, row in _match_people(faces, last, rows):
             person[row], last[number] = number, row
         for row in rows:
             if person[row] < 0:
@@ -34,28 +38,33 @@ def track_faces(faces: Faces) -> Faces:
     return replace(faces, person=person)
 
 
-def _pairs(faces: Faces, last: list[int], rows: list[int]) -> list[tuple[int, int]]:
-    """Person and row of the faces that are known people's, the surest first."""
-    alike = _likeness(faces, last, rows)
-    found: list[tuple[int, int]] = []
-    while alike.numel() and alike.max() >= LEAST:
-        number, column = divmod(int(alike.argmax()), len(rows))
-        found.append((number, rows[column]))
-        alike[number], alike[:, column] = -1.0, -1.0
-    return found
+def _match_people(faces: Faces, last: list[int], rows: list[int]) -> list[tuple[int, int]]:
+    """Person and row of the faces of earlier people, the surest first."""
+    scores = _match_scores(faces, last, rows)
+    matches: list[tuple[int, int]] = []
+    while scores.numel() and scores.max() >= MIN_MATCH:
+        number, column = divmod(int(scores.argmax()), len(rows))
+        matches.append((number, rows[column]))
+        scores[number], scores[:, column] = -1.0, -1.0
+    return matches
 
 
-def _likeness(faces: Faces, last: list[int], rows: list[int]) -> Tensor:  # -> (people,rows)
-    shared = overlap(faces.box[last], faces.box[rows])
+def _match_scores(faces: Faces, last: list[int], rows: list[int]) -> Tensor:  # -> (people,rows)
+    shared = box_iou(faces.box[last], faces.box[rows])
     if faces.embedding is None:
         return shared
     return shared / 2 + 1 - identity_distance(faces.embedding[last][:, None], faces.embedding[rows])
 
 
 def smooth_faces(faces: Faces, frames: float) -> Faces:
-    """Tracked and aligned faces whose crops move smoothly: Gaussian over time, sigma in `frames`.
+    """The faces with crops that move smoothly: their corners are averaged over a person's frames.
 
-    The means are of the crops' corners in the photo, and of the same person's frames alone.
+    Args:
+        faces: Tracked and aligned.
+        frames: Sigma of the Gaussian over time; more is steadier and follows more slowly.
+
+    Raises:
+        ValueError: The faces are not tracked, or not aligned.
     """
     affine, _ = faces.aligned()
     if faces.person is None:
@@ -70,18 +79,20 @@ def smooth_faces(faces: Faces, frames: float) -> Faces:
 
 
 def flicker(faces: Faces, before: Tensor, edited: Tensor) -> Tensor:  # (n,3,S,S) -> (people,)
-    """How restless each tracked person's edited crops are, relative to those before the edit.
+    """How much each tracked person's edited crops flicker, relative to those before the edit.
 
-    The mean change between consecutive crops over that of the photo's; 1 is as restless as the
-    photo. People who are seen once are left out.
+    The mean change between consecutive crops over that of the photo's: 1 is no more than the photo
+    itself. People with one face are left out.
     """
     pairs = _consecutive(faces)
-    changes = [_change(edited, rows) / _change(before, rows).clamp(min=STILL) for rows in pairs]
+    changes = [
+        _change(edited, rows) / _change(before, rows).clamp(min=MIN_CHANGE) for rows in pairs
+    ]
     return torch.stack(changes) if changes else edited.new_zeros(0)
 
 
 def _consecutive(faces: Faces) -> list[Tensor]:
-    """The rows of every person seen more than once, in time."""
+    """The rows of every person of several faces, in time."""
     if faces.person is None:
         return []
     rows = [(faces.person == each).nonzero().flatten() for each in faces.person.unique()]

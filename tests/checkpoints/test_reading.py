@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guided_face_edit.editor_core.checkpoints.errors import DamagedCheckpoint
+from guided_face_edit.editor_core.checkpoints.errors import DamagedCheckpoint, MissingModel
 from guided_face_edit.editor_core.checkpoints.reading import (
     read_checkpoint,
     read_metadata,
@@ -81,3 +81,9 @@ def test_other_files_are_damaged_and_have_no_metadata(tmp_path, content):
     assert read_metadata(tmp_path / "m") == {"config": {}}
     with pytest.raises(DamagedCheckpoint, match="fetch the file again"):
         read_checkpoint(tmp_path / "m")
+
+
+@pytest.mark.parametrize("read", [read_checkpoint, read_outline])
+def test_a_missing_file_is_named(tmp_path, read):
+    with pytest.raises(MissingModel, match=r"no model file .*m\.pt: put it there"):
+        read(tmp_path / "m.pt")

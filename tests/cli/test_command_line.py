@@ -178,7 +178,7 @@ def _refused(capsys, *options):
         (("--feather", "-1"), "feather is -1.0: expected 0 or more"),
         (("--face", "1"), "there is no face 1 in target.png, expected 0 to 0"),
         (("--face", "nose"), 'faces are "nose", expected numbers from 0 on'),
-        (("--at", "1,2,3"), '"1 2 3" tells no face in 1 frames'),
+        (("--at", "1,2,3"), '"1 2 3" gives no face in 1 frames'),
         (("--at", "90,90,99,99"), "face 0 lies outside its photo of 32x32"),
         (("--detector", "yunet.onnx"), "no detector yunet.onnx: put face_detection_yunet"),
     ],

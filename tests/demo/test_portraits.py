@@ -62,7 +62,8 @@ def test_a_swap_leaves_hair_clothes_and_background_alone(people):
 def test_nobody_changes_by_a_swap_with_themselves(people):
     identity, scene = people
     assert torch.equal(
-        draw(identity.with_inner_face(identity.inner), scene, SIZE).image, draw(identity, scene, SIZE).image
+        draw(identity.with_inner_face(identity.inner), scene, SIZE).image,
+        draw(identity, scene, SIZE).image,
     )
 
 

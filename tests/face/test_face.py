@@ -5,8 +5,8 @@ import torch
 
 from guided_face_edit.editor_core.face.eyes import (
     EyeBoxes,
+    crop_around_eyes,
     crop_eyes,
-    crop_face,
     find_eyes_in_labels,
     find_eyes_in_landmarks,
 )
@@ -14,13 +14,13 @@ from guided_face_edit.editor_core.face.gaze import (
     EyeGazeEstimator,
     Gaze,
     estimate_gaze,
-    paint_gaze,
 )
 from guided_face_edit.editor_core.face.identity import (
     average_identity,
     embed_identity,
     identity_distance,
 )
+from guided_face_edit.editor_core.face.painting import paint_gaze
 from guided_face_edit.editor_core.face.parsing import (
     COLOURS,
     FACE_PARTS,
@@ -191,25 +191,25 @@ def _eyes_at(left, right):
 def test_a_face_is_cut_out_as_detectors_box_it():
     image = torch.full((1, 3, 100, 100), -1.0)
     image[:, :, 21:73, 29:71] = 1  # of eyes 20 pixels apart: 21 to either side, 19 up, 33 down
-    face = crop_face(image, _eyes_at((40, 40), (60, 40)), 16)
+    face = crop_around_eyes(image, _eyes_at((40, 40), (60, 40)), 16)
     torch.testing.assert_close(face, torch.ones(1, 3, 16, 16))
     image[:, :, 21, 29:71] = -1
     image[:, :, 21:73, 70] = -1
-    face = crop_face(image, _eyes_at((40, 40), (60, 40)), 64)
+    face = crop_around_eyes(image, _eyes_at((40, 40), (60, 40)), 64)
     assert (face[0, 0, 0] < 1).all() and (face[0, 0, :, -1] < 1).all()
     torch.testing.assert_close(face[:, :, 2:, :-2], torch.ones(1, 3, 62, 62))
 
 
 def test_a_face_beyond_the_edge_is_cut_off_there():
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    whole = crop_face(image, _eyes_at((8, 30), (56, 30)), 64)
+    whole = crop_around_eyes(image, _eyes_at((8, 30), (56, 30)), 64)
     torch.testing.assert_close(whole, image)
 
 
 def test_the_face_of_other_pictures_is_refused():
     boxes = _eyes_at((20, 20), (40, 20))
     with pytest.raises(ValueError, match="found in 1 pictures, these are 2 of 64x64"):
-        crop_face(torch.zeros(2, 3, 64, 64), boxes, 8)
+        crop_around_eyes(torch.zeros(2, 3, 64, 64), boxes, 8)
 
 
 def test_gaze_is_the_mean_of_both_eyes_and_points_right():

@@ -10,10 +10,10 @@ from guided_face_edit.editor_core.demo.models import load_demo_models
 from guided_face_edit.editor_core.face.aligning import align_faces, quads
 from guided_face_edit.editor_core.face.choosing import (
     ORDERS,
+    FaceChoice,
     choose_by_likeness,
     choose_by_mask,
     choose_by_number,
-    embed_faces,
     numbers_in,
 )
 from guided_face_edit.editor_core.face.detecting import FaceDetector
@@ -27,6 +27,7 @@ from guided_face_edit.editor_core.face.finding import (
     whole_pictures,
 )
 from guided_face_edit.editor_core.face.identity import embed_identity
+from guided_face_edit.editor_core.face.locate import embed_faces
 from guided_face_edit.editor_core.face.records import make_faces
 from guided_face_edit.editor_core.face.templates import template_named
 from guided_face_edit.editor_core.face.tracking import flicker, smooth_faces, track_faces
@@ -59,14 +60,14 @@ def test_boxes_masks_and_numbers_tell_the_same_face():
     box = {"x": 20, "y": 10, "width": 40, "height": 50, "label": "face"}
     mask = torch.zeros(1, *SIZE)
     mask[:, 10:60, 20:60] = 1
-    told = [
-        faces_in_boxes([[box]], SIZE),
+    found = [
+        faces_in_boxes([[box]], SIZE, 1),
         faces_in_masks(mask, SIZE, 1),
         faces_in_text("20, 10, 60, 60", SIZE, 1),
     ]
-    for faces in told:
+    for faces in found:
         assert faces.box.tolist() == [[20, 10, 60, 60]]
-        assert torch.equal(faces.points, told[0].points)
+        assert torch.equal(faces.points, found[0].points)
         assert (faces.points[:, 1, 0] > faces.points[:, 0, 0]).all()
 
 
@@ -79,7 +80,7 @@ def test_numbers_may_be_points_and_name_their_frame():
 
 @pytest.mark.parametrize("text", ["1 2 3", "2: 1 2 3 4", "left: 1 2 3 4", "a b c d"])
 def test_a_line_that_tells_no_face_is_refused(text):
-    with pytest.raises(ValueError, match="tells no face in 2 frames, expected 4 numbers of a box"):
+    with pytest.raises(ValueError, match="gives no face in 2 frames, expected 4 numbers of a box"):
         faces_in_text(text, SIZE, 2)
 
 
@@ -110,7 +111,9 @@ def _row(boxes, frame=None, size=SIZE):
 def test_faces_are_ordered_as_asked_for():
     faces = _row([[0, 50, 10, 60], [20, 0, 60, 40], [100, 20, 120, 40]])
     faces = replace(faces, score=torch.tensor([0.7, 0.6, 0.9]))
-    first = {order: choose_by_number(faces, order, [0]).box[0, 0].item() for order in ORDERS}
+    first = {
+        order: choose_by_number(faces, FaceChoice(order, "0")).box[0, 0].item() for order in ORDERS
+    }
     assert first == {
         "left to right": 0,
         "top to bottom": 20,
@@ -118,20 +121,20 @@ def test_faces_are_ordered_as_asked_for():
         "smallest first": 0,
         "surest first": 100,
     }
-    assert len(choose_by_number(faces, "left to right", [0, 2, 7])) == 2
-    assert len(choose_by_number(faces, "largest first", None)) == 3
-    with pytest.raises(ValueError, match='order is "best", expected one of: left to right, top'):
-        choose_by_number(faces, "best", None)
+    assert len(choose_by_number(faces, FaceChoice(numbers="0, 2, 7"))) == 2
+    assert len(choose_by_number(faces, FaceChoice("largest first"))) == 3
+    with pytest.raises(ValueError, match='order is "best", expected "left to right" or "top to'):
+        FaceChoice("best")
 
 
 def test_numbers_count_in_each_frame_and_people_in_all():
     """Somebody who is missing in one frame moves nobody else up, once people are known."""
     boxes = [[0, 0, 20, 20], [50, 0, 70, 20], [50, 0, 70, 20]]
     faces = _row(boxes, [0, 0, 1])
-    assert choose_by_number(faces, "left to right", [0]).box[:, 0].tolist() == [0, 50]
+    assert choose_by_number(faces, FaceChoice(numbers="0")).box[:, 0].tolist() == [0, 50]
     tracked = track_faces(faces)
-    assert choose_by_number(tracked, "left to right", [1]).frame.tolist() == [0, 1]
-    assert choose_by_number(tracked, "left to right", [0]).frame.tolist() == [0]
+    assert choose_by_number(tracked, FaceChoice(numbers="1")).frame.tolist() == [0, 1]
+    assert choose_by_number(tracked, FaceChoice(numbers="0")).frame.tolist() == [0]
 
 
 def test_numbers_are_read():
@@ -153,10 +156,10 @@ def test_the_person_of_a_reference_is_found_among_five(seed):
     photos = group_photo(seed)
     encoder = load_demo_models().identity
     faces = aligned(photos)
-    faces = replace(faces, embedding=embed_faces(encoder, photos.image, faces))
+    faces = embed_faces(faces, photos.image, encoder)
     for known in (0, 2, 4):
         portrait = to_signed(draw_references(seed, 5, [known]))
-        chosen = choose_by_likeness(faces, embed_identity(encoder, portrait), most=2.0)
+        chosen = choose_by_likeness(faces, embed_identity(encoder, portrait), max_distance=2.0)
         assert torch.equal(chosen.box, photos.faces.box[[known]])
 
 
@@ -164,9 +167,9 @@ def test_nobody_is_chosen_who_is_not_alike_enough():
     photos = group_photo()
     encoder = load_demo_models().identity
     faces = aligned(photos)
-    faces = replace(faces, embedding=embed_faces(encoder, photos.image, faces))
+    faces = embed_faces(faces, photos.image, encoder)
     reference = embed_identity(encoder, to_signed(draw_references(0, 5, [1])))
-    assert len(choose_by_likeness(faces, reference, most=0.01)) == 0
+    assert len(choose_by_likeness(faces, reference, max_distance=0.01)) == 0
     with pytest.raises(ValueError, match="the faces have no embeddings, expected some to compare"):
         choose_by_likeness(photos.faces, reference)
 

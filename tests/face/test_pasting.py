@@ -196,7 +196,10 @@ def test_what_does_not_fit_is_refused(change, message):
     ("change", "message"),
     [
         ({"feather": -1}, "feather is -1: expected 0 or more"),
-        ({"blending": "poisson"}, 'blending is "poisson", expected "feather" or "multi-band": choose'),
+        (
+            {"blending": "poisson"},
+            'blending is "poisson", expected "feather" or "multi-band": choose',
+        ),
     ],
 )
 def test_settings_that_cannot_be(change, message):

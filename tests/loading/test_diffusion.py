@@ -182,7 +182,7 @@ def test_networks_of_another_make_are_refused(tmp_path, config, scheduler, messa
         load_diffusion(folder)
 
 
-def test_a_folder_without_a_model_says_what_belongs_there(tmp_path):
+def test_a_folders_config_must_be_an_object(tmp_path):
     with pytest.raises(MissingModel, match="expected diffusion_pytorch_model.safetensors or"):
         load_diffusion(tmp_path)
     (_folder(tmp_path, {}) / "config.json").write_text("[1]")

@@ -77,13 +77,13 @@ def test_an_aligned_picture_is_its_own_crop(drawn):
     [({}, "nothing"), ({"numbers": "1 1 9 9", "already_aligned": True}, "numbers and already_al")],
 )
 def test_faces_are_told_in_one_way(drawn, told, given):
-    with pytest.raises(ValueError, match=f"faces are told by {given}"):
+    with pytest.raises(ValueError, match=f"faces are given by {given}"):
         _told(drawn[0], **told)
 
 
 def test_a_picture_without_a_face_stops_or_passes_with_the_reason(drawn):
     photo, empty = drawn[0], torch.zeros(1, 216, 384)
-    message = "mask tell of no face in picture 0 of 1"
+    message = "no face given by mask in picture 0 of 1"
     with pytest.raises(ValueError, match=f"{message}: give another picture, or choose pass"):
         _told(photo, mask=empty)
     faces, report = _told(photo, mask=empty, if_missing="pass through")

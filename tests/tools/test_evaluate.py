@@ -1,4 +1,4 @@
-"""The demo's models, its commands, and the honesty of its table."""
+"""The evaluation: its measurements, the honesty of its table, and the sweep."""
 
 import json
 from dataclasses import replace
@@ -6,30 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.cli.demo import edit_pair
-from guided_face_edit.editor_core.demo.models import WEIGHTS
 from guided_face_edit.editor_core.demo.pairs import DrawnPairs, draw_pairs
-from guided_face_edit.editor_core.images import read_image
 from guided_face_edit.editor_core.presets import preset
-from guided_face_edit.tools.evaluate.command import evaluate, sweep
-from guided_face_edit.tools.evaluate.examiners import load_examiners, load_judge
-from guided_face_edit.tools.evaluate.figures import (
-    GAIN,
-    Figure,
-    ablations,
-    bootstrap,
-    figures,
-    proportion,
-)
+from guided_face_edit.tools.evaluate.command import evaluate
 from guided_face_edit.tools.evaluate.measurements import Measurements, gaze_error, psnr_inside
-from guided_face_edit.tools.evaluate.sweep import REFERENCE, Row, Trial
+from guided_face_edit.tools.evaluate.networks import load_judge, load_metric_networks
+from guided_face_edit.tools.evaluate.sweep import REFERENCES, Trial, TrialResult, sweep
+from guided_face_edit.tools.evaluate.tables import GAIN, ablation, evaluation
+from guided_face_edit.tools.figures import Figure
 
 QUICK = replace(preset("demo"), respacing="3", skip=0, candidates=2, views=1)
-
-WRITTEN = {
-    *("source.png", "target.png", "truth.png", "parsing.png", "mask.png"),
-    *("edited.png", "candidates.png", "sheet.png", "metrics.png", "metrics.json"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -37,31 +23,11 @@ def pairs():
     return draw_pairs(6, 0, 64)
 
 
-def test_the_weights_are_small_and_say_what_they_are():
-    from safetensors import safe_open
-
-    files = sorted(WEIGHTS.rglob("*.safetensors"))
-    assert len(files) == 6
-    assert sum(file.stat().st_size for file in files) < 20e6
-    for file in files:
-        with safe_open(file, "pt") as opened:
-            metadata = opened.metadata()
-        assert {"kind", "config", "licence", "seed", "training"} <= set(metadata), file
-
-
-def test_the_demo_writes_every_file_and_keeps_the_background(tmp_path):
-    edit_pair(5, QUICK, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == WRITTEN
-    target, edited, mask = (read_image(tmp_path / f"{n}.png") for n in ("target", "edited", "mask"))
-    kept = mask == 0
-    assert torch.equal(target[kept], edited[kept]) and not torch.equal(target, edited)
-
-
 def test_an_evaluation_prints_and_writes_its_table(tmp_path, capsys):
     evaluate(1, 0, replace(QUICK, respacing="2"), tmp_path)
     written = json.loads((tmp_path / "evaluation.json").read_text())
     printed = capsys.readouterr().out
-    assert "--evaluate 1 --seed 0" in written["command"]
+    assert written["command"] == "python -m tools.evaluate 1 --seed 0"
     assert len(written["figures"]) == 12
     assert all(figure["name"] in printed for figure in written["figures"])
 
@@ -72,9 +38,9 @@ def test_the_truth_is_infinitely_close_and_the_target_is_not(pairs):
 
 
 def test_the_gaze_of_the_target_is_read_and_another_gaze_is_not(pairs):
-    examiners, others = load_examiners(), draw_pairs(6, 100, 64)
+    networks, others = load_metric_networks(), draw_pairs(6, 100, 64)
     mixed = DrawnPairs(pairs.source, replace(pairs.target, gaze=others.target.gaze), pairs.truth)
-    right, wrong = (gaze_error(examiners, pairs.target.image, p) for p in (pairs, mixed))
+    right, wrong = (gaze_error(networks, pairs.target.image, p) for p in (pairs, mixed))
     assert right.median() < 5 < wrong.median()
 
 
@@ -99,15 +65,15 @@ def test_the_table_counts_what_it_says():
     psnr = torch.linspace(10, 29, 20)
     on = measurements(target_psnr=psnr, edit_psnr=psnr + 5, gaze_error=torch.full((20,), 3.0))
     off = measurements(gaze_error=torch.full((20,), 6.0))
-    values = [figure.value for figure in figures(on, off)]
+    values = [figure.value for figure in evaluation(on, off)]
     assert values == pytest.approx([1, 5, 1, 1, 3, 0.5, 1])
-    assert all(figure.reached for figure in figures(on, off))
+    assert all(figure.reached for figure in evaluation(on, off))
 
 
 def test_pairs_that_were_close_already_count_for_nothing():
     psnr = torch.tensor([20.0] * 10 + [26.0] * 10)
     on = measurements(target_psnr=psnr, edit_psnr=torch.tensor([24.0] * 10 + [0.0] * 10))
-    share, gain, *_ = figures(on, measurements(gaze_error=torch.ones(20)))
+    share, gain, *_ = evaluation(on, measurements(gaze_error=torch.ones(20)))
     assert (share.value, gain.value) == (1, 4)
 
 
@@ -115,26 +81,15 @@ def test_an_ablation_counts_only_when_zero_is_outside_its_interval(generator):
     noise = torch.randn(20, generator=generator)
     on = measurements(pixel=noise)
     better, same = measurements(pixel=noise + 1), measurements(pixel=noise[torch.randperm(20)])
-    (clear,), (unclear,) = ablations(on, {"pixel": better}), ablations(on, {"pixel": same})
+    clear, unclear = (ablation("pixel", on, without) for without in (better, same))
     assert clear.reached and clear.value == pytest.approx(-1)
     assert not unclear.reached
-
-
-def test_intervals_hold_their_value_and_narrow_with_more_pairs():
-    assert proportion("all", torch.ones(64)).low == pytest.approx(0.9434, abs=1e-4)
-    few, many = (bootstrap("share of odd pairs", share_of_odd, n) for n in (16, 256))
-    assert few.low < few.value < few.high
-    assert many.high - many.low < few.high - few.low
-
-
-def share_of_odd(rows):
-    return (rows % 2).double().mean(1)
 
 
 def test_a_sweep_prints_and_writes_every_trial(tmp_path, capsys):
     one_step = replace(QUICK, respacing="1")
     trials = {
-        REFERENCE: Trial(replace(QUICK, respacing="2")),
+        REFERENCES[0]: Trial(replace(QUICK, respacing="2")),
         "estimate": Trial(replace(one_step, gradient="estimate")),
         "half": Trial(one_step, torch.bfloat16),
     }
@@ -147,8 +102,8 @@ def test_a_sweep_prints_and_writes_every_trial(tmp_path, capsys):
     assert any(trial["pareto"] for trial in written["trials"])
 
 
-def row(seconds, gain, gaze=3.0, interval=0.5):
-    return Row(
+def trial(seconds, gain, gaze=3.0, interval=0.5):
+    return TrialResult(
         f"{seconds} s",
         seconds,
         [
@@ -158,12 +113,12 @@ def row(seconds, gain, gaze=3.0, interval=0.5):
     )
 
 
-def test_the_front_holds_what_nothing_beats():
-    rows = [row(1, 2.0), row(2, 4.0), row(3, 3.0), row(4, 4.0), row(5, 5.0)]
-    assert [each.seconds for each in rows if not each.beaten(rows)] == [1, 2, 5]
+def test_the_front_holds_what_nothing_dominates():
+    rows = [trial(1, 2.0), trial(2, 4.0), trial(3, 3.0), trial(4, 4.0), trial(5, 5.0)]
+    assert [each.seconds for each in rows if not each.is_dominated(rows)] == [1, 2, 5]
 
 
 def test_as_good_is_no_worse_than_the_references_interval_in_any_figure():
-    reference = row(9, 5.0)
-    assert row(1, 4.6).within(reference) and row(1, 9.0, gaze=1.0).within(reference)
-    assert not row(1, 4.4).within(reference) and not row(1, 9.0, gaze=3.6).within(reference)
+    reference = trial(9, 5.0)
+    assert trial(1, 4.6).matches(reference) and trial(1, 9.0, gaze=1.0).matches(reference)
+    assert not trial(1, 4.4).matches(reference) and not trial(1, 9.0, gaze=3.6).matches(reference)

@@ -10,9 +10,9 @@ from guided_face_edit.editor_core.face.identity import IdentityEncoder
 from guided_face_edit.editor_core.face.parsing import FacePart
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.unet import UNet
-from guided_face_edit.tools.evaluate.judge import Judge, JudgeConfig
+from guided_face_edit.tools.evaluate.networks import Judge, JudgeConfig
 from guided_face_edit.tools.train import stages as training
-from guided_face_edit.tools.train.dataset import PortraitSet, draw_set, portrait_set
+from guided_face_edit.tools.train.dataset import PortraitSet, draw_set, load_or_draw
 from guided_face_edit.tools.train.learning import Course, Lesson, learn
 from guided_face_edit.tools.train.lessons import (
     IdentityLesson,
@@ -35,7 +35,7 @@ def lesson():
 
 
 def test_a_resumed_training_equals_an_unbroken_one(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("guided_face_edit.editor_core.demo.learning.SAVE_EVERY", 2)
+    monkeypatch.setattr("guided_face_edit.tools.train.learning.SAVE_EVERY", 2)
     course = Course((4,), batch=4, learning_rate=1e-2)
     unbroken = learn(lesson(), course, data, tmp_path / "a.pt", seed=1).state_dict()
     with pytest.raises(RuntimeError, match="stop"):
@@ -81,13 +81,13 @@ def test_a_step_lowers_the_loss_of_what_was_seen(data):
     assert loss().item() < before
 
 
-@pytest.mark.parametrize("stage", training.STAGES, ids=lambda stage: stage.kind)
+@pytest.mark.parametrize("stage", training.TRAINING_STAGES, ids=lambda stage: stage.kind)
 def test_every_lesson_teaches_every_parameter_it_trains(stage, generator):
-    data = PortraitSet(**draw_set(3, 2, training.SIZE, seed=0), pictures=2)
+    data = PortraitSet(**draw_set(3, 2, training.PORTRAIT_SIZE, seed=0), pictures=2)
     done = {
-        "identity": IResNet(training.IDENTITY).eval().requires_grad_(False),
-        "denoiser": UNet(training.DENOISER),
-        "face": UNet(training.DENOISER),
+        "identity": IResNet(training.IDENTITY_CONFIG).eval().requires_grad_(False),
+        "denoiser": UNet(training.DENOISER_CONFIG),
+        "face": UNet(training.DENOISER_CONFIG),
     }
     lesson = stage.lesson(done)
     loss = lesson(data, torch.tensor([0, 3, 5]), generator)
@@ -113,21 +113,21 @@ def test_degraded_pictures_repeat_and_some_stay_as_they_are(data):
 
 def test_the_set_is_drawn_once(tmp_path):
     path = tmp_path / "set.safetensors"
-    first = portrait_set(path, 2, 2, 16, seed=0)
+    first = load_or_draw(path, 2, 2, 16, seed=0)
     stamp = path.stat().st_mtime_ns
-    assert torch.equal(portrait_set(path, 2, 2, 16, seed=0).image, first.image)
+    assert torch.equal(load_or_draw(path, 2, 2, 16, seed=0).image, first.image)
     assert path.stat().st_mtime_ns == stamp
     assert first.person(torch.arange(4)).tolist() == [0, 0, 1, 1]
 
 
 def test_training_writes_models_that_load(tmp_path, monkeypatch):
     tiny = IResNetConfig((1, 1, 1, 1), (8, 8, 8, 8), 16, 32)
-    monkeypatch.setattr(training, "IDENTITY", tiny)
+    monkeypatch.setattr(training, "IDENTITY_CONFIG", tiny)
     monkeypatch.setattr(training, "EMBEDDING", 16)
-    for name, value in {"SIZE": 32, "PEOPLE": 3, "PICTURES": 2}.items():
+    for name, value in {"PORTRAIT_SIZE": 32, "PEOPLE": 3, "PICTURES_EACH": 2}.items():
         monkeypatch.setattr(training, name, value)
-    stage = replace(training.STAGES[0], course=Course((1,), 4, 1e-3))
-    monkeypatch.setattr(training, "STAGES", (stage,))
+    stage = replace(training.TRAINING_STAGES[0], course=Course((1,), 4, 1e-3))
+    monkeypatch.setattr(training, "TRAINING_STAGES", (stage,))
     training.train(tmp_path / "work", tmp_path / "weights")
     from guided_face_edit.editor_core.loading.models import load_identity
 
@@ -140,8 +140,8 @@ def test_an_unknown_model_is_refused(tmp_path):
 
 
 def test_the_layer_that_reads_the_identity_learns_at_its_own_pace(data):
-    network = UNet(replace(training.DENOISER, model_channels=32, channel_mult=(1.0,)))
-    encoder = IdentityEncoder(IResNet(training.IDENTITY).eval(), training.SIZE)
+    network = UNet(replace(training.DENOISER_CONFIG, model_channels=32, channel_mult=(1.0,)))
+    encoder = IdentityEncoder(IResNet(training.IDENTITY_CONFIG).eval(), training.PORTRAIT_SIZE)
     lesson = SwapLesson(network, encoder, GaussianDiffusion.linear())
     others, reader = lesson.groups()
     assert [parameter.shape[1] for parameter in reader["params"]] == [training.EMBEDDING]
@@ -157,13 +157,13 @@ def test_a_course_may_stop_before_its_cycles_end():
 
 
 def test_what_a_model_needs_is_trained_before_it():
-    assert [stage.kind for stage in training.wanted(["diffusion"])] == [
+    assert [stage.kind for stage in training.needed_stages(["diffusion"])] == [
         "identity",
         "denoiser",
         "face",
         "diffusion",
     ]
-    assert training.wanted([]) == list(training.STAGES)
+    assert training.needed_stages([]) == list(training.TRAINING_STAGES)
 
 
 def test_a_twin_differs_in_the_face_alone():
@@ -175,8 +175,8 @@ def test_a_twin_differs_in_the_face_alone():
 
 
 def test_a_swap_is_learned_from_twins_at_noisy_steps_alone(data):
-    network = UNet(replace(training.DENOISER, model_channels=32, channel_mult=(1.0,)))
-    encoder = IdentityEncoder(IResNet(training.IDENTITY).eval(), training.SIZE)
+    network = UNet(replace(training.DENOISER_CONFIG, model_channels=32, channel_mult=(1.0,)))
+    encoder = IdentityEncoder(IResNet(training.IDENTITY_CONFIG).eval(), training.PORTRAIT_SIZE)
     lesson = SwapLesson(network, encoder, GaussianDiffusion.linear())
     rows = torch.arange(len(data))
     for step, some in ((100, False), (900, True)):

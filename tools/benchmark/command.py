@@ -37,18 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def benchmark(plan: BenchmarkPlan, folder: Path, as_json: bool) -> None:
     """Measure, print and write, with how to repeat it and on which machine it was."""
     bar = partial(tqdm, leave=False)
-    memory = list(memory_tables(plan, partial(bar, desc="memory", unit="step")))
+    memory = memory_tables(plan, partial(bar, desc="memory", unit="step"))
     subject = load_subject(plan.config)
-    times = list(time_tables(subject, plan, partial(bar, desc="timing", unit="round")))
-    tables = [*times, *memory, startup_table(plan.rounds)]
+    times = time_tables(subject, plan, partial(bar, desc="timing", unit="round"))
+    tables = {**times, **memory, **startup_table(plan.rounds)}
     summary = {
         "command": f"python -m tools.benchmark --config {plan.config} --rounds {plan.rounds} "
         f"--candidates {' '.join(map(str, plan.candidates))} --threads {plan.threads}",
         "machine": describe_machine(),
-        "tables": {table.title: [asdict(row) for row in table.figures] for table in tables},
+        "tables": {title: [asdict(row) for row in rows] for title, rows in tables.items()},
     }
     machine = ", ".join(f"{name} {value}" for name, value in describe_machine().items())
-    text = "\n\n".join(table.text() for table in tables)
+    texts = ["\n".join([f"{title}:", *(row.line() for row in tables[title])]) for title in tables]
+    text = "\n\n".join(texts)
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{plan.config}-{'cuda' if torch.cuda.is_available() else 'cpu'}"
     write_json(folder / f"{name}.json", summary)

@@ -125,7 +125,8 @@ def floor_parts(subject: Subject) -> Mapping[str, Task]:
     encoder, parser, gaze, lpips = models.identity, models.parser, models.gaze, models.lpips
     face = encoder.resize(encoder.normalise(target), encoder.size)
     views = face.repeat_interleave(settings.views, 0)
-    tasks: dict[str, Task] = {UNET: partial(unet_forward_and_back, subject)}
+    unet = partial(predict_x0, subject)
+    tasks: dict[str, Task] = {UNET: partial(forward_and_back, unet, subject.x_t)}
     if settings.parsing.scale:
         picture = parser.normalise(parser.resize(target, parser.size))
         tasks["parser"] = partial(forward_and_back, parser.network.logits, picture)
@@ -163,11 +164,6 @@ def other_parts(subject: Subject) -> Mapping[str, Task]:
 def predict_x0(subject: Subject, x_t: Tensor) -> Tensor:
     """The U-Net's prediction at the subject's step."""
     return subject.denoiser(x_t, batch_index(subject.index, x_t)).pred_x0
-
-
-def unet_forward_and_back(subject: Subject) -> None:
-    """The U-Net's forward pass, and its backward pass to x_t."""
-    forward_and_back(partial(predict_x0, subject), subject.x_t)
 
 
 def forward_and_back(network: Callable[[Tensor], Tensor], x: Tensor) -> None:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from ...editor_core.autograd import gradients
-from ...editor_core.cli.options import network_of
 from ...editor_core.demo.models import load_demo_models
 from ...editor_core.demo.pairs import DrawnPairs, draw_pairs
 from ...editor_core.diffusion.noise import PerImageNoise
@@ -139,12 +138,10 @@ class Subject:
 
 def load_subject(config: str) -> Subject:
     """The bundled models, or networks of random weights in the shapes of the published ones."""
-    if config not in CONFIGS:
-        raise ValueError(f'config is "{config}", expected one of: {", ".join(CONFIGS)}')
     with gradients():
         models = load_demo_models() if config == "demo" else random_models(UNETS[config])
         for model in vars(models).values():
-            network_of(model).to("cuda" if torch.cuda.is_available() else "cpu")
+            getattr(model, "network", model).to("cuda" if torch.cuda.is_available() else "cpu")
         return Subject(models, preset("demo" if config == "demo" else "diffface"))
 
 

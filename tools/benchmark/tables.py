@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ..figures import Figure, median_and_range
 from .plain import to_plain_unet
@@ -23,11 +22,11 @@ from .steps import (
     floor_parts,
     guided,
     other_parts,
-    unet_forward_and_back,
 )
 from .subject import Subject
-from .timing import Progress, Task, interleaved, ratio, total
+from .timing import ShowProgress, Task, interleaved, ratio, total
 
+Tables = dict[str, list[Figure]]  # rows by title
 Series = Mapping[str, Sequence[float]]  # seconds by name, one a round
 
 FLOOR_PARTS, OTHER_PARTS, STEPS = "parts of the floor, ms", "beside them, ms", "steps, ms"
@@ -50,29 +49,19 @@ class BenchmarkPlan:
     threads: int = 1
 
 
-@dataclass(frozen=True)
-class Table:
-    """Figures of one kind."""
-
-    title: str
-    figures: Sequence[Figure]
-
-    def text(self) -> str:
-        """The table as it is printed."""
-        return "\n".join([f"{self.title}:", *(each.line() for each in self.figures)])
-
-
-def time_tables(subject: Subject, plan: BenchmarkPlan, progress: Progress) -> Iterator[Table]:
+def time_tables(subject: Subject, plan: BenchmarkPlan, progress: ShowProgress) -> Tables:
     """Milliseconds of all parts and steps, taken in the same rounds, and the ratios that matter."""
     series = time_tasks(subject, plan, progress)
     parts, others, steps = (series[title] for title in (FLOOR_PARTS, OTHER_PARTS, STEPS))
     each = {n: [s / int(n) for s in seconds] for n, seconds in series[CANDIDATES].items()}
     rows = milliseconds(others)
-    yield Table(FLOOR_PARTS, milliseconds({**parts, FLOOR: total(parts.values())}))
-    yield Table(OTHER_PARTS, [r.at_most(LOOP_LIMIT) if r.name == LOOP else r for r in rows])
-    yield Table(STEPS, milliseconds(steps))
-    yield Table(CANDIDATES, milliseconds(each))
-    yield Table("ratios", time_ratios(plan.config, parts, others, steps, each))
+    return {
+        FLOOR_PARTS: milliseconds({**parts, FLOOR: total(parts.values())}),
+        OTHER_PARTS: [row.at_most(LOOP_LIMIT) if row.name == LOOP else row for row in rows],
+        STEPS: milliseconds(steps),
+        CANDIDATES: milliseconds(each),
+        "ratios": time_ratios(plan.config, parts, others, steps, each),
+    }
 
 
 def time_ratios(
@@ -97,12 +86,12 @@ def time_ratios(
     return ratios
 
 
-def time_tasks(subject: Subject, plan: BenchmarkPlan, progress: Progress) -> Mapping[str, Series]:
+def time_tasks(subject: Subject, plan: BenchmarkPlan, progress: ShowProgress) -> Mapping[str, Series]:
     """Seconds of everything, by table."""
     variants = {name: variant for name, variant in VARIANTS.items() if name != FLOOR}
     conversions = {to_plain_unet, *(variant.convert for variant in variants.values())}
     subjects = {convert: subject.converted(convert) for convert in conversions}
-    plain_unet = partial(unet_forward_and_back, subjects[to_plain_unet])
+    plain_unet = floor_parts(subjects[to_plain_unet])[UNET]
     tasks: dict[str, Mapping[str, Task]] = {
         FLOOR_PARTS: floor_parts(subject),
         OTHER_PARTS: {**other_parts(subject), PLAIN_UNET: plain_unet},
@@ -119,10 +108,10 @@ def milliseconds(series: Series) -> list[Figure]:
     return [median_and_range(name, [1000 * s for s in series[name]]) for name in series]
 
 
-def memory_tables(plan: BenchmarkPlan, progress: Progress) -> Iterator[Table]:
+def memory_tables(plan: BenchmarkPlan, progress: ShowProgress) -> Tables:
     """MiB of every way to take a step, where the machine tells them."""
     if not can_measure_memory():
-        return
+        return {}
     names = progress(list(VARIANTS))
     measured = {name: measure_memory(plan.config, name, plan.threads) for name in names}
     peaks = {name: median_and_range(name, [memory.peak]) for name, memory in measured.items()}
@@ -130,12 +119,14 @@ def memory_tables(plan: BenchmarkPlan, progress: Progress) -> Iterator[Table]:
         peaks[HALF_LOW] = peaks[HALF_LOW].at_most(PEAK_LIMIT)
     grown = ratio(f"{GUIDED} / {FLOOR}", [measured[GUIDED].step], [measured[FLOOR].step])
     adds = [median_and_range(name, [memory.step]) for name, memory in measured.items()]
-    yield Table("MiB that a step adds", adds)
-    yield Table("MiB at the peak, models and libraries included", list(peaks.values()))
-    yield Table("memory ratio", [grown.at_most(MEMORY_LIMIT)])
+    return {
+        "MiB that a step adds": adds,
+        "MiB at the peak, models and libraries included": list(peaks.values()),
+        "memory ratio": [grown.at_most(MEMORY_LIMIT)],
+    }
 
 
-def startup_table(rounds: int) -> Table:
+def startup_table(rounds: int) -> Tables:
     """Seconds of a fresh Python that imports so much."""
     series = interleaved({name: importing(code) for name, code in IMPORTS.items()}, rounds)
-    return Table("start-up, s", [median_and_range(name, series[name]) for name in series])
+    return {"start-up, s": [median_and_range(name, series[name]) for name in series]}

@@ -13,12 +13,12 @@ from ..figures import Figure, median_and_range
 
 Name = TypeVar("Name", bound=Hashable)
 Task = Callable[[], object]
-Progress = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show how far
+ShowProgress = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show how far
 QUICK, REPEATS = 1.0, 5  # seconds; times that a quicker task is run in a round
 
 
 def interleaved(
-    tasks: Mapping[Name, Task], rounds: int, progress: Progress = iter
+    tasks: Mapping[Name, Task], rounds: int, progress: ShowProgress = iter
 ) -> dict[Name, list[float]]:
     """Run every task once unmeasured, then `rounds` times in turn: seconds, one a round.
 

@@ -53,7 +53,7 @@ def measure(
         shifted = replace(settings, candidates=1, seed=settings.seed + first)
         result, pred_x0 = edit_pairs(models, batch, shifted, bar)
         own = torch.arange(first, first + len(batch))
-        batches.append(compare(networks, batch, result, pred_x0, sources, own))
+        batches.append(compare_edits(networks, batch, result, pred_x0, sources, own))
     columns = zip(*(vars(batch).values() for batch in batches), strict=True)
     return Measurements(*(torch.cat(column) for column in columns))
 
@@ -72,7 +72,7 @@ def edit_pairs(
     return result, last[0].pred_x0
 
 
-def compare(
+def compare_edits(
     networks: MetricNetworks,
     pairs: DrawnPairs,
     result: EditResult,

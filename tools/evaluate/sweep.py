@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from ...editor_core.autograd import gradients
-from ...editor_core.cli.swap import settings_as_json
+from ...editor_core.cli.output import settings_as_json
 from ...editor_core.demo.models import load_demo_models
 from ...editor_core.demo.pairs import draw_pairs
 from ...editor_core.files import write_json

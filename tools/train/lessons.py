@@ -43,7 +43,6 @@ class IdentityLesson(Lesson):
         )
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
-        """Scalar loss on the pictures `rows`."""
         x = imagenet_normalise(degrade(data.picture(rows), generator))
         x = x * half_masked(data.labels[rows], generator)
         strangers = torch.randint(len(data), (STRANGERS,), generator=generator)
@@ -79,7 +78,6 @@ class ParserLesson(Lesson):
         self.network, self.size = network, size
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
-        """Scalar loss on the pictures `rows`."""
         labels = data.labels[rows].long()
         x = imagenet_normalise(resize(degrade(data.picture(rows), generator), self.size))
         count = torch.bincount(labels.flatten(), minlength=len(FacePart)).float()
@@ -99,7 +97,6 @@ class GazeLesson(Lesson):
         self.network = network
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
-        """Scalar loss on both eyes of the pictures `rows`."""
         rows = rows[both_eyes_visible(data.labels[rows])]
         image = degrade(data.picture(rows), generator)
         crops = crop_eyes(image, find_eyes_in_labels(data.labels[rows]))
@@ -118,7 +115,6 @@ class PerceptualLesson(Lesson):
         self.regression = nn.Linear(channels, len(InnerFace.RANGES) + len(Scene.RANGES))
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
-        """Scalar loss on the pictures `rows`."""
         x = imagenet_normalise(degrade(data.picture(rows), generator))
         pooled = self.network.get_submodule("features")(x).mean((2, 3))
         truth = torch.cat([data.inner[rows], data.scene[rows]], 1)
@@ -137,7 +133,6 @@ class DenoiserLesson(Lesson):
         self.network, self.encoder, self.diffusion = network, encoder, diffusion
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
-        """Scalar loss on the pictures `rows`."""
         return self.predict(data, rows, generator).squares.mean()
 
     def predict(self, data: PortraitSet, rows: Tensor, generator: Generator) -> LessonPrediction:
@@ -176,7 +171,6 @@ class FaceLesson(DenoiserLesson):
         ]
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
-        """Scalar loss on the pictures `rows`."""
         predicted = self.predict(data, rows, generator)
         face = torch.isin(data.labels[rows], torch.tensor(FACE_PARTS))[:, None].float()
         view = imagenet_normalise(predicted.pred_x0) * half_masked(data.labels[rows], generator)

@@ -55,6 +55,8 @@ DENOISER_CONFIG = UNetConfig(
     out_channels=3,
 )
 
+DENOISER_FACTS = {"image_size": PORTRAIT_SIZE, "schedule": "linear", "predicts": "v"}
+
 Networks = Mapping[str, nn.Module]  # trained ones, by stage
 
 
@@ -99,7 +101,7 @@ TRAINING_STAGES = (
         1,
         Course((500, 600), 80, 1e-3),
         asdict(IDENTITY_CONFIG),
-        lambda done: IdentityLesson(IResNet(IDENTITY_CONFIG), EMBEDDING),
+        lambda _: IdentityLesson(IResNet(IDENTITY_CONFIG), EMBEDDING),
     ),
     TrainingStage(
         "denoiser",
@@ -121,12 +123,7 @@ TRAINING_STAGES = (
         "diffusion",
         8,
         Course((4500,), 8, 6e-4, ema=0.998, warmup=100, stop=3400),
-        {
-            **asdict(DENOISER_CONFIG),
-            "image_size": PORTRAIT_SIZE,
-            "schedule": "linear",
-            "predicts": "v",
-        },
+        {**asdict(DENOISER_CONFIG), **DENOISER_FACTS},
         lambda done: denoiser_lesson(SwapLesson, done, start="face"),
         needs=("identity", "denoiser", "face"),
     ),
@@ -135,21 +132,21 @@ TRAINING_STAGES = (
         3,
         Course((900,), 6, 2e-3),
         {**asdict(PARSER_CONFIG), "size": PARSER_INPUT},
-        lambda done: ParserLesson(BiSeNet(PARSER_CONFIG), PARSER_INPUT),
+        lambda _: ParserLesson(BiSeNet(PARSER_CONFIG), PARSER_INPUT),
     ),
     TrainingStage(
         "gaze",
         4,
         Course((600,), 8, 1e-3),
         asdict(GAZE_CONFIG),
-        lambda done: GazeLesson(EyeNet(GAZE_CONFIG)),
+        lambda _: GazeLesson(EyeNet(GAZE_CONFIG)),
     ),
     TrainingStage(
         "judge",
         5,
         Course((700, 1000), 80, 1e-3),
         asdict(JUDGE_CONFIG),
-        lambda done: IdentityLesson(Judge(JUDGE_CONFIG), JUDGE_CONFIG.embedding),
+        lambda _: IdentityLesson(Judge(JUDGE_CONFIG), JUDGE_CONFIG.embedding),
     ),
     TrainingStage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
 )

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from .attack import Attack as Attack
-from .file_lies import file_lies
-from .pickle_lies import pickle_lies
+from .damaged_files import damaged_files
+from .damaged_pickles import damaged_pickles
 from .programs import programs
 
 
 def attacks(marker: Path) -> list[Attack]:
     """All of them; those that run something would make the marker."""
-    return [*programs(marker), *pickle_lies(), *file_lies()]
+    return [*programs(marker), *damaged_pickles(), *damaged_files()]

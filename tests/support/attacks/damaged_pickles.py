@@ -1,4 +1,4 @@
-"""Pickles that lie about sizes, or would take time or memory without end."""
+"""Pickles of false sizes, or that would take time or memory without end."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -24,14 +24,17 @@ Bodies = Mapping[str, tuple[bytes, str]]  # what a pickle holds, and the reason 
 MEMO, AGAIN = b"q\x00", b"h\x00"
 
 
-def pickle_lies() -> Iterator[Attack]:
+def damaged_pickles() -> Iterator[Attack]:
     """Of every sort."""
     yield from _zipped(_tensors(), "DamagedCheckpoint")
     yield from _zipped(_instructions(), "DamagedCheckpoint")
     yield from _zipped(_modules(), "DamagedCheckpoint")
     yield from _zipped(_nests(), "UnsupportedCheckpoint")
-    endless = {"name-without-end": (new("a" * 600 + ".B"), "by an absurdly long name")}
-    yield from _zipped(endless, "UnsafeCheckpoint")
+    names = {
+        "name-without-end": (new("a" * 600 + ".B"), "by an absurdly long name"),
+        "storage-of-a-long-name": (storage(key="a" * 600), "a persistent id that is no storage"),
+    }
+    yield from _zipped(names, "UnsafeCheckpoint")
 
 
 def _zipped(bodies: Bodies, error: str) -> Iterator[Attack]:
@@ -72,6 +75,7 @@ def _instructions() -> Bodies:
     return {
         "memo-far": (b"Np99999999999999\n", "remembers objects at absurd places"),
         "memo-before": (b"Np-1\n", "remembers objects at absurd places"),
+        "memo-scattered": (b"Nr\x00\x00\x00\x80", "remembers objects at absurd places"),
         "memo-missing": (b"h\x07", "recalls what it does not remember"),
         "memo-of-nothing": (b"q\x00", "takes from an empty stack"),
         "instructions": (b"\x8f" * 300_000, "more than 250,000 instructions"),
@@ -79,6 +83,13 @@ def _instructions() -> Bodies:
         "copies": (
             b"](" + b"N" * 10_000 + b"e" + MEMO + (call("builtins.list", AGAIN) + b"0") * 20_000,
             "copies more than 500,000 values",
+        ),
+        "arguments-of-letters": (
+            call(
+                "torch._tensor._rebuild_from_type_v2",
+                *(named("torch._utils._rebuild_parameter"), b"N", text("a" * (1 << 23)), b"N"),
+            ),
+            "arguments that are no tuple",
         ),
         "list-of-letters": (call("builtins.list", text("a" * (1 << 23))), "is made of a str"),
         "text-of-exabytes": (b"\x8d" + struct.pack("<Q", 1 << 62) + b"a", "unicodestring8"),
@@ -124,6 +135,7 @@ def _nests() -> Bodies:
     """What holds no network, however deep one looks."""
     chain = b"".join(b"0}" + text("a") + AGAIN + b"s" + MEMO for _ in range(20_000))
     pairs = b"".join(b"](" + AGAIN * 2 + b"e" + MEMO + b"0" for _ in range(60))
+    long = text("a" * (1 << 22))
     return {
         "lists-nested": (b"]" * 120_000 + b"a" * 119_999, "got a list"),
         "tuples-nested": (b")" + b"\x85" * 240_000, "got a tuple"),
@@ -136,6 +148,10 @@ def _nests() -> Bodies:
         "lists-doubled": (b"]" + MEMO + b"0" + pairs + AGAIN, "got a list"),
         "keys-of-one-hash": (
             b"}(" + b"".join(number(n * ((1 << 61) - 1)) + b"N" for n in range(60_000)) + b"u",
+            "got a dictionary of",
+        ),
+        "keys-long-and-equal": (
+            (long + b"q\x000" + long + b"q\x010}(") + b"h\x00Nh\x01N" * 20_000 + b"u",
             "got a dictionary of",
         ),
         "message-in-control": (table({"\x1b[2J": b"N"}), r"got a dictionary of \\x1b\[2J"),

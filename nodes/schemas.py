@@ -1,16 +1,46 @@
-"""Inputs of nodes: of settings, as the core declares them, and of what only a node has."""
+"""What schemas are made of: an input or output a line; settings as the core declares them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
+import folder_paths
 from comfy_api.latest import io
 
 from ..editor_core.declare import Declaration, declared
 
 KINDS: dict[type, Any] = {bool: io.Boolean, int: io.Int, float: io.Float, str: io.String}
+
+
+def node_schema(node: str, description: str, **facts: Any) -> io.Schema:
+    """A schema without the fields that this version of ComfyUI does not know.
+
+    Without a `display_name` the node shows the words of its class's name.
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", node)
+    known = {field.name for field in fields(io.Schema)}
+    named = {"node_id": f"FaceEdit_{node}", "display_name": words, "description": description}
+    return io.Schema(**{k: value for k, value in {**named, **facts}.items() if k in known})
+
+
+def required(socket: type[io.ComfyTypeIO], name: str, help: str) -> io.Input:
+    """A socket that must be wired."""
+    return socket.Input(name, tooltip=help)
+
+
+def optional(socket: type[io.ComfyTypeIO], name: str, help: str) -> io.Input:
+    """A socket that may be left free."""
+    return socket.Input(name, optional=True, tooltip=help)
+
+
+def output(
+    socket: type[io.ComfyTypeIO], name: str, help: str | None = None, **facts: Any
+) -> io.Output:
+    """An output under its name; an id might be that of an input, which old hosts refuse."""
+    return socket.Output(display_name=name, tooltip=help, **facts)
 
 
 def setting_inputs(settings: Any, *names: str, **changes: Any) -> list[io.Input]:
@@ -45,6 +75,16 @@ def widget(
     """An input that only a node has: a number, switch, choice or text, as its default is."""
     declaration = Declaration(help, default, low, high, step, tuple(choices), advanced)
     return _make_input(name, declaration, facts)
+
+
+def prefix_input(default: str) -> io.Input:
+    """How the names of written files begin."""
+    return widget("filename_prefix", default, "Begins the file's name, and may name a folder.")
+
+
+def file_input(name: str, folders: str, help: str) -> io.Input:
+    """A file that ComfyUI finds in some of its folders."""
+    return io.Combo.Input(name, options=folder_paths.get_filename_list(folders), tooltip=help)
 
 
 def seed_input(help: str, high: int = 0xFFFFFFFF) -> io.Input:

@@ -1,4 +1,4 @@
-"""Files that lie about what stands where in them, of every container."""
+"""Files whose parts do not fit together, of every container."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ Files = Mapping[str, tuple[bytes, str]]  # what a file holds, and the reason to 
 WEIGHT = program(table({"w": tensor()}))
 
 
-def file_lies() -> Iterator[Attack]:
+def damaged_files() -> Iterator[Attack]:
     """Of every container."""
     damaged = (_legacy_files(), _entries(), _directories(), _headers(), _sizes_of_headers())
     for name, (content, reason) in itertools.chain(*(files.items() for files in damaged)):
@@ -70,6 +70,10 @@ def _legacy_files() -> Files:
             "not those of its tensors",
         ),
         "legacy-keys-nested": (legacy_file(WEIGHT, keys=nested), "instructions"),
+        "legacy-keys-long": (
+            legacy_file(WEIGHT, keys=pickle.dumps(["a" * 600], 2)),
+            "not those of its tensors",
+        ),
         "legacy-keys-no-text": (
             legacy_file(WEIGHT, keys=pickle.dumps([((0,),)], 2)),
             "not those of its tensors",
@@ -193,12 +197,19 @@ def _sizes_of_headers() -> Files:
             _safetensors(b'{"":{},' + b'"a":[],' * 500_000 + b'"w":{}}'),
             "safetensors file",
         ),
+        "header-config-nested": (_with_config("[" * 1_000_000), "expected a JSON object, got"),
+        "header-config-of-digits": (_with_config("9" * 1_000_000), "expected a JSON object, got"),
         "header-no-json": (_safetensors(b"{" + b"\xff" * 40), "safetensors file"),
     }
 
 
 def _entry(shape: list[int], *offsets: int, dtype: str = "F32") -> dict[str, object]:
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+def _with_config(config: str) -> bytes:
+    header = {"__metadata__": {"config": config}, "w": _entry([2, 3], 0, 24)}
+    return _safetensors(json.dumps(header).encode())
 
 
 def _safetensors(header: bytes, data: bytes = bytes(24)) -> bytes:

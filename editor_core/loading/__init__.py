@@ -1,0 +1,1 @@
+"""From tensors to models: families, published files, folders, inspection and conversion."""

@@ -1,0 +1,15 @@
+"""The bundled models."""
+
+from safetensors import safe_open
+
+from guided_face_edit.editor_core.demo.models import WEIGHTS
+
+
+def test_the_weights_are_small_and_say_what_they_are():
+    files = sorted(WEIGHTS.rglob("*.safetensors"))
+    assert len(files) == 6
+    assert sum(file.stat().st_size for file in files) < 20e6
+    for file in files:
+        with safe_open(file, "pt") as opened:
+            metadata = opened.metadata()
+        assert {"kind", "config", "licence", "seed", "training"} <= set(metadata), file

@@ -1,0 +1,1 @@
+"""What the pack adds to the start of ComfyUI."""
