@@ -40,7 +40,7 @@ class Declaration:
 def setting(default: Any, help: str, **facts: Any) -> Any:
     """A dataclass field with its `Declaration`.
 
-    Example:
+    Examples:
         >>> @dataclass(frozen=True)
         ... class Blur:
         ...     sigma: float = setting(2.0, "Pixels; more blurs more.", low=0.0, high=64.0)

@@ -80,7 +80,7 @@ def edit_face(
         ValueError: The pictures, the mask or the settings do not fit each other or the models, or a
             picture shows no face; the message says what to do.
 
-    Example:
+    Examples:
         >>> from dataclasses import replace
         >>> from guided_face_edit import edit_face, load_models, preset
         >>> from guided_face_edit.editor_core.demo.models import WEIGHTS

@@ -76,7 +76,7 @@ def rgb(photo: Tensor) -> Tensor:  # (B,H,W,3 or 4) -> (B,H,W,3)
 
 
 def to_unit(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,H,W,3)
-    """The editor's pictures in [-1, 1] as the user sees them, clamped to [0, 1]."""
+    """The editor's pictures in [-1, 1] in the layout and range of users and files, clamped."""
     return to_bhwc(unit(x))
 
 

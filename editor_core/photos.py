@@ -66,7 +66,7 @@ def edit_photos(
     Raises:
         ValueError: Something does not fit; the message says what to do.
 
-    Example:
+    Examples:
         >>> from dataclasses import replace
         >>> from guided_face_edit import edit_photos, load_models, preset
         >>> from guided_face_edit.editor_core.demo.groups import draw_group_photos

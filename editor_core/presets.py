@@ -43,7 +43,7 @@ def preset(name: str) -> EditSettings:
     Raises:
         ValueError: There is no preset of that name.
 
-    Example:
+    Examples:
         >>> preset("demo").sampler
         'ddim'
     """

@@ -19,7 +19,7 @@ class EditSettings:
     Raises:
         ValueError: A value is below its bound, or none of its choices.
 
-    Example:
+    Examples:
         >>> settings = EditSettings(identity=TermSettings(2000), candidates=1)
         >>> settings.parsing.scale, settings.respacing
         (200, '100')

@@ -142,22 +142,18 @@ class CropEyes(io.ComfyNode):
         corners = None if faces is None else eye_corners(faces)
         if face_landmarks is not None:
             corners = first_eye_corners(face_landmarks)
-        boxes = locate_eyes(pictures, parsing, corners)
+        if corners is not None:
+            boxes = find_eyes_in_landmarks(corners, (pictures.shape[2], pictures.shape[3]))
+        elif parsing is not None:
+            boxes = find_eyes_in_labels(parsing.labels)
+        else:
+            raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
         crops = crop_eyes(pictures, boxes)
         left, right = (
             host.to_intermediate(eye.movedim(1, -1)).expand(-1, -1, -1, 3)
             for eye in (crops.left, crops.right)
         )
         return io.NodeOutput(boxes, left, right, paint_eyes(image.cpu(), boxes, faces))
-
-
-def locate_eyes(pictures: Tensor, parsing: FaceParsing | None, corners: Tensor | None) -> EyeBoxes:
-    """Boxes of the eyes in pictures (B,3,H,W), from their corners (B,4,2) if there are any."""
-    if corners is not None:
-        return find_eyes_in_landmarks(corners, (pictures.shape[2], pictures.shape[3]))
-    if parsing is None:
-        raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
-    return find_eyes_in_labels(parsing.labels)
 
 
 def first_eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
@@ -204,9 +200,7 @@ class EstimateGaze(io.ComfyNode):
         with host.on_device(gaze_model):
             gaze = estimate_gaze(gaze_model.model, host.faces_to_device(image, faces), eyes)
         degrees = torch.rad2deg(torch.stack([gaze.pitch, gaze.yaw], 1)).tolist()
-        lines = [
-            f"{k}: {pitch:+.1f} up, {yaw:+.1f} right" for k, (pitch, yaw) in enumerate(degrees)
-        ]
+        lines = [f"{k}: {up:+.1f} up, {right:+.1f} right" for k, (up, right) in enumerate(degrees)]
         arrows = paint_gaze(image.float().cpu(), eyes, gaze, faces)
         return io.NodeOutput("\n".join(lines), host.to_intermediate(arrows))
 
@@ -311,12 +305,10 @@ class LoadIdentityEmbedding(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, embedding_name: str | None = None) -> bool | str:
-        """Say where the file was looked for, before anything runs."""
         return host.validate_name(host.embedding_path, embedding_name)
 
     @classmethod
     def fingerprint_inputs(cls, embedding_name: str) -> Any:
-        """Read again when the file changes."""
         return host.fingerprint(host.embedding_path(embedding_name))
 
     @classmethod

@@ -70,7 +70,6 @@ class DetectFaces(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, detector: str | None = None) -> bool | str:
-        """Say where the file was looked for, before anything runs."""
         return host.validate_name(host.detector_path, detector)
 
     @classmethod

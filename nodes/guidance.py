@@ -12,15 +12,8 @@ from comfy_api.latest import io
 
 from ..editor_core.editing import build_terms
 from ..editor_core.face.eyes import EyeBoxes
-from ..editor_core.guidance.terms import (
-    GazeTerm,
-    GuidanceTerm,
-    IdentityTerm,
-    LpipsTerm,
-    ParsingTerm,
-    PixelTerm,
-    TermSettings,
-)
+from ..editor_core.guidance import terms
+from ..editor_core.guidance.terms import GuidanceTerm, TermSettings
 from ..editor_core.guidance.views import RandomViews
 from ..editor_core.guidance.windows import PercentWindow
 from ..editor_core.loading.models import FaceModels
@@ -92,21 +85,14 @@ class TermNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        scale: float,
-        start_percent: float,
-        end_percent: float,
-        guidance: Chain | None = None,
-        **given: Any,
-    ) -> io.NodeOutput:
+    def execute(cls, scale: float, guidance: Chain | None = None, **given: Any) -> io.NodeOutput:
         chain = guidance or Chain()
         if not scale:
             return io.NodeOutput(chain)
+        window = PercentWindow(given.pop("start_percent"), given.pop("end_percent"))
         managed = {k: each for k, each in given.items() if isinstance(each, ManagedModel)}
         models = {k.removesuffix("_model"): each.model for k, each in managed.items()}
         others = {k: each for k, each in given.items() if k not in managed}
-        window = PercentWindow(start_percent, end_percent)
         term = cls.make(**models, **others, scale=scale, window=window)
         return io.NodeOutput(Chain((*chain.terms, term), (*chain.models, *managed.values())))
 
@@ -117,7 +103,7 @@ class TermNode(io.ComfyNode):
 
 
 class IdentityGuidance(TermNode):
-    term = IdentityTerm
+    term = terms.IdentityTerm
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -137,11 +123,11 @@ class IdentityGuidance(TermNode):
     def make(cls, views: int, **known: Any) -> GuidanceTerm:
         """The term with its random views."""
         limits = {name: known.pop(name) for name in VIEW_LIMITS}
-        return IdentityTerm(views=RandomViews(views, **limits), **known)
+        return terms.IdentityTerm(views=RandomViews(views, **limits), **known)
 
 
 class ParsingGuidance(TermNode):
-    term = ParsingTerm
+    term = terms.ParsingTerm
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -154,7 +140,7 @@ class ParsingGuidance(TermNode):
 
 
 class GazeGuidance(TermNode):
-    term = GazeTerm
+    term = terms.GazeTerm
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -171,7 +157,7 @@ class GazeGuidance(TermNode):
 
 
 class LpipsGuidance(TermNode):
-    term = LpipsTerm
+    term = terms.LpipsTerm
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -187,7 +173,7 @@ class LpipsGuidance(TermNode):
 
 
 class PixelGuidance(TermNode):
-    term = PixelTerm
+    term = terms.PixelTerm
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -231,23 +217,16 @@ class GuidancePreset(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        preset: str,
-        identity_model: ManagedModel,
-        parser: ManagedModel,
-        gaze_model: ManagedModel | None = None,
-        eyes: EyeBoxes | None = None,
-        lpips_model: ManagedModel | None = None,
+        cls, preset: str, eyes: EyeBoxes | None = None, **wired: ManagedModel
     ) -> io.NodeOutput:
         settings = host.look_up("preset", preset, CHOICES)
-        wired = {"gaze": gaze_model, "lpips": lpips_model}
-        off = {name: TermSettings(0) for name, model in wired.items() if model is None}
-        wired |= {"identity": identity_model, "parser": parser}
-        models = SimpleNamespace(**{name: each and each.model for name, each in wired.items()})
-        terms = build_terms(replace(settings, **off), cast(FaceModels, models), eyes)
-        needed = {name for term in terms for name in vars(term)}
-        managed = (each for name, each in wired.items() if each and name in needed)
-        return io.NodeOutput(Chain(tuple(terms), tuple(managed)))
+        managed = {name.removesuffix("_model"): each for name, each in wired.items()}
+        off = {name: TermSettings(0) for name in ("gaze", "lpips") if name not in managed}
+        models = SimpleNamespace(**{name: each.model for name, each in managed.items()})
+        chain = build_terms(replace(settings, **off), cast(FaceModels, models), eyes)
+        needed = {name for term in chain for name in vars(term)}
+        used = (each for name, each in managed.items() if name in needed)
+        return io.NodeOutput(Chain(tuple(chain), tuple(used)))
 
 
 def sampling_of(settings: EditSettings) -> str:

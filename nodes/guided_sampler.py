@@ -17,8 +17,8 @@ from ..editor_core.metrics import EditMetrics
 from ..editor_core.photos import aligned_faces, cut_edit_paste
 from ..editor_core.settings import EditSettings
 from . import host, sockets
-from .host import ManagedModel
 from .guidance import Chain
+from .host import ManagedModel
 from .schemas import node_schema, optional, output, required, seed_input, setting_inputs, widget
 
 
@@ -27,10 +27,10 @@ class GuidedFaceSampler(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return node_schema(
             "GuidedFaceSampler",
-            category="face editing/sampling",
             "Edits the target inside the mask: noises it, then denoises it, guided by the chain. "
             "With keep_background on, the result equals the target bit for bit outside the mask. "
             "With faces, targets are whole photos, which come back edited.",
+            category="face editing/sampling",
             search_aliases=["face swap", "diffface", "blended diffusion", "ksampler face"],
             inputs=[
                 required(sockets.DiffusionModel, "model", "From Load Face Diffusion Model."),
@@ -124,15 +124,12 @@ class GuidedFaceSampler(io.ComfyNode):
 
         if faces is None:
             result = edit(to_bchw(target.float(), "target"), mask.float(), None)
-            return sampler_output(result, result.images[:, 0])
-        aligned = aligned_faces(faces, sampling.template, model.model.image_size)
-        photos = cut_edit_paste(target.float(), aligned, mask.float(), edit, sampling.noise)
-        if photos.edit is None:
-            return io.NodeOutput(target, target, EditMetrics())
-        return sampler_output(photos.edit, photos.image)
-
-
-def sampler_output(result: EditResult, best: Tensor) -> io.NodeOutput:
-    """Every candidate, the best pictures and the metrics."""
-    candidates = host.to_intermediate(result.images.flatten(0, 1))
-    return io.NodeOutput(candidates, host.to_intermediate(best), result.metrics)
+            best = result.images[:, 0]
+        else:
+            aligned = aligned_faces(faces, sampling.template, model.model.image_size)
+            photos = cut_edit_paste(target.float(), aligned, mask.float(), edit, sampling.noise)
+            if photos.edit is None:
+                return io.NodeOutput(target, target, EditMetrics())
+            result, best = photos.edit, photos.image
+        candidates = host.to_intermediate(result.images.flatten(0, 1))
+        return io.NodeOutput(candidates, host.to_intermediate(best), result.metrics)

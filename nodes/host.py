@@ -13,7 +13,6 @@ import comfy.model_management as memory
 import comfy.utils
 import folder_paths
 from comfy.model_patcher import ModelPatcher
-from comfy_api.latest import io, ui
 from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
@@ -117,12 +116,6 @@ def output_path(prefix: str, extension: str) -> Path:
         prefix, folder_paths.get_output_directory()
     )
     return Path(folder, f"{name}_{counter:05}_.{extension}")
-
-
-def saved_result(path: Path) -> ui.SavedResult:
-    """A file in the output folder, as the browser asks for it."""
-    folder = path.parent.relative_to(folder_paths.get_output_directory())
-    return ui.SavedResult(path.name, folder.as_posix(), io.FolderType.output)
 
 
 def input_folder(name: str) -> Path:

@@ -13,15 +13,8 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..editor_core.autograd import gradients
+from ..editor_core.loading import models
 from ..editor_core.loading.known_files import describe_origin
-from ..editor_core.loading.models import (
-    PRECISIONS,
-    load_diffusion,
-    load_gaze,
-    load_identity,
-    load_lpips,
-    load_parser,
-)
 from . import host, sockets
 from .host import ManagedModel
 from .schemas import file_input, node_schema, output, widget
@@ -75,12 +68,10 @@ class LoaderNode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str | None = None) -> bool | str:
-        """Say where the file was looked for, before anything runs."""
         return host.validate_name(partial(model_path, cls.kind), model_name)
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str, **others: Any) -> Any:
-        """Read again when the file changes."""
         return host.fingerprint(model_path(cls.kind, model_name))
 
     @classmethod
@@ -105,7 +96,7 @@ class LoadFaceDiffusionModel(LoaderNode):
                     "auto",
                     "Of the U-Net. Half precision takes half the memory; fp16 may lose faint "
                     "gradients, bf16 does not. auto: bf16 where the device is good at it.",
-                    choices=["auto", *PRECISIONS],
+                    choices=["auto", *models.PRECISIONS],
                 ),
                 widget(
                     "compile",
@@ -122,7 +113,7 @@ class LoadFaceDiffusionModel(LoaderNode):
     @classmethod
     def execute(cls, model_name: str, precision: str, compile: bool = False) -> io.NodeOutput:
         path = model_path(cls.kind, model_name)
-        managed = load_shared(path, load_diffusion, dtype_of(precision), compile)
+        managed = load_shared(path, models.load_diffusion, dtype_of(precision), compile)
         if managed.model.network.config.num_classes:
             raise ValueError(
                 f"{model_name} draws the classes of ImageNet, expected a U-Net of faces: choose "
@@ -136,12 +127,12 @@ def dtype_of(precision: str) -> torch.dtype:
     if precision == "auto":
         half = memory.should_use_bf16(memory.get_torch_device())
         return torch.bfloat16 if half else torch.float32
-    return host.look_up("precision", precision, PRECISIONS)
+    return host.look_up("precision", precision, models.PRECISIONS)
 
 
 class LoadIdentityModel(LoaderNode):
     kind = "identity"
-    read = staticmethod(load_identity)
+    read = staticmethod(models.load_identity)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -157,7 +148,7 @@ class LoadIdentityModel(LoaderNode):
 
 class LoadFaceParser(LoaderNode):
     kind = "parser"
-    read = staticmethod(load_parser)
+    read = staticmethod(models.load_parser)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -172,7 +163,7 @@ class LoadFaceParser(LoaderNode):
 
 class LoadGazeModel(LoaderNode):
     kind = "gaze"
-    read = staticmethod(load_gaze)
+    read = staticmethod(models.load_gaze)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -188,7 +179,7 @@ class LoadGazeModel(LoaderNode):
 
 class LoadLpipsModel(LoaderNode):
     kind = "lpips"
-    read = staticmethod(load_lpips)
+    read = staticmethod(models.load_lpips)
 
     @classmethod
     def define_schema(cls) -> io.Schema:

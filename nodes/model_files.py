@@ -41,12 +41,10 @@ class FileNode(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_file: str | None = None) -> bool | str:
-        """Say where the file was looked for."""
         return host.validate_name(file_path, model_file)
 
     @classmethod
     def fingerprint_inputs(cls, model_file: str, **others: Any) -> Any:
-        """Look again when the file changes."""
         return host.fingerprint(file_path(model_file))
 
 

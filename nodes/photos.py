@@ -72,10 +72,8 @@ class AlignFaces(io.ComfyNode):
         if smoothing:
             aligned = smooth_faces(aligned, smoothing)
         crops = crop_faces(image.float().cpu(), aligned)
-        pictures, inside = (
-            host.to_intermediate(x) for x in (to_unit(crops.image), crops.inside[:, 0])
-        )
-        return io.NodeOutput(pictures, aligned, inside)
+        pictures = host.to_intermediate(to_unit(crops.image))
+        return io.NodeOutput(pictures, aligned, host.to_intermediate(crops.inside[:, 0]))
 
 
 class PasteFacesBack(io.ComfyNode):

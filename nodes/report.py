@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import folder_paths
 from comfy_api.latest import io, ui
 from torch import Tensor
 
@@ -95,7 +96,8 @@ class SaveEditedImage(io.ComfyNode):
         for image in images.float():
             path = host.output_path(filename_prefix, "png")
             write_png(path, image, {**edit_mark(), **chunks})
-            saved.append(host.saved_result(path))
+            folder = path.parent.relative_to(folder_paths.get_output_directory())
+            saved.append(ui.SavedResult(path.name, folder.as_posix(), io.FolderType.output))
         return io.NodeOutput(ui=ui.SavedImages(saved))
 
 
@@ -171,7 +173,6 @@ class LoadImagePairs(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, source_folder: str, target_folder: str, pairing: str) -> Any:
-        """Read again when a file comes, goes or changes."""
         folders = (host.input_folder(name) for name in (source_folder, target_folder))
         return [host.fingerprint(path) for folder in folders for path in picture_files(folder)]
 

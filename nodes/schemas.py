@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -60,21 +59,13 @@ def setting_inputs(settings: Any, *names: str, **changes: Any) -> list[io.Input]
     return [_make_input(name, declarations[name], changes) for name in names or declarations]
 
 
-def widget(
-    name: str,
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    step: float | None = None,
-    choices: Iterable[str] = (),
-    advanced: bool = False,
-    **facts: Any,
-) -> io.Input:
-    """An input that only a node has: a number, switch, choice or text, as its default is."""
-    declaration = Declaration(help, default, low, high, step, tuple(choices), advanced)
-    return _make_input(name, declaration, facts)
+def widget(name: str, default: Any, help: str, **facts: Any) -> io.Input:
+    """An input that only a node has: a number, switch, choice or text, as its default is.
+
+    `facts` are those of a `Declaration`, and others of the host's input.
+    """
+    own = {each.name: facts.pop(each.name) for each in fields(Declaration) if each.name in facts}
+    return _make_input(name, Declaration(help, default, **own), facts)
 
 
 def prefix_input(default: str) -> io.Input:

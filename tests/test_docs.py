@@ -76,3 +76,8 @@ def test_presets_stand_in_the_documentation_as_they_are(hooks, monkeypatch):
 def test_every_room_says_what_it_is(hooks):
     rows = [row.split("|") for row in hooks.rooms_table().splitlines()[2:]]
     assert [room for _, room, what, _ in rows if not what.strip()] == []
+
+
+def test_examples_are_sections_that_the_documentation_shows():
+    modules = (ROOT / "editor_core").rglob("*.py")
+    assert [path.name for path in modules if "\n    Example:\n" in _text(path)] == []

@@ -1,3 +1,5 @@
+"""Series of metrics: recorded, written, read, drawn."""
+
 import csv
 import json
 import math

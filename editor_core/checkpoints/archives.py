@@ -104,25 +104,23 @@ def _entries(directory: bytes, count: int) -> Iterator[Entry]:
     at = 0
     for _ in range(count):
         fields = CENTRAL.unpack_from(directory, at)
-        signature, _, _, flags, method, _, _, _, packed, size, name, extra, comment = fields[:13]
+        signature, _, _, flags, method, _, _, _, packed, size, length, extra, comment = fields[:13]
         if signature != b"PK\x01\x02":
             raise ValueError("its directory is damaged")
         at += CENTRAL.size
-        title = directory[at : at + name].decode()
-        _refuse_traversal(title)
-        numbers = _from_extra((size, packed, fields[-1]), directory[at + name : at + name + extra])
-        size, packed, header = numbers
-        yield Entry(title, flags, method, packed, size, header)
-        at += name + extra + comment
-
-
-def _from_extra(numbers: tuple[int, ...], extra: bytes) -> list[int]:
-    """The numbers, with those too large for their fields from the extra field of zip64."""
-    large = iter(_large_numbers(extra))
-    return [next(large, IN_EXTRA) if number == IN_EXTRA else number for number in numbers]
+        name = directory[at : at + length].decode()
+        if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
+            raise ValueError(f"its entry {printable(name)} points out of the archive")
+        at += length
+        large = iter(_large_numbers(directory[at : at + extra]))
+        numbers = (size, packed, fields[-1])
+        size, packed, header = (next(large, n) if n == IN_EXTRA else n for n in numbers)
+        yield Entry(name, flags, method, packed, size, header)
+        at += extra + comment
 
 
 def _large_numbers(extra: bytes) -> tuple[int, ...]:
+    """The numbers that are too large for their fields, from the extra field of zip64."""
     at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<2H", extra, at)
@@ -130,8 +128,3 @@ def _large_numbers(extra: bytes) -> tuple[int, ...]:
             return struct.unpack_from(f"<{min(size // 8, 3)}Q", extra, at + 4)
         at += 4 + size
     return ()
-
-
-def _refuse_traversal(name: str) -> None:
-    if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
-        raise ValueError(f"its entry {printable(name)} points out of the archive")

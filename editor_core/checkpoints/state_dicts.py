@@ -33,9 +33,12 @@ def find_tensors(content: Any) -> dict[str, PickledTensor]:
         if tensors := _network(value):
             return tensors
         waiting.extend(reversed(_wrapped(value)))
+    found = title(content)
+    if isinstance(content, dict):
+        found = f"a dictionary of {', '.join(map(printable, list(content)[:5]))}"
     raise UnsupportedCheckpoint(
         f"expected a network or a dictionary of tensors (or one under {', '.join(WRAPPERS)}), "
-        f"got {_description(content)}: save the network's state_dict() alone"
+        f"got {found}: save the network's state_dict() alone"
     )
 
 
@@ -64,12 +67,6 @@ def _wrapped(value: Any) -> list[Any]:
         return list(value)
     entries = _entries(value)
     return [entries[name] for name in WRAPPERS if name in entries]
-
-
-def _description(content: Any) -> str:
-    if isinstance(content, dict):
-        return f"a dictionary of {', '.join(map(printable, list(content)[:5]))}"
-    return title(content)
 
 
 def _extract(root: Stub) -> dict[str, PickledTensor]:

@@ -48,7 +48,12 @@ class TorchFile:
         keys = {tensor.storage.key for tensor in self.tensors.values()}
         with self.path.open("rb") as file:
             storages = {key: _part(file, whole, self.places[key]) for key in keys}
-        return {name: _view(storages[t.storage.key], t) for name, t in self.tensors.items()}
+        tensors = {}
+        for name, t in self.tensors.items():
+            empty: Any = torch.empty(0, dtype=t.storage.dtype)
+            start = t.storage.start + t.offset
+            tensors[name] = empty.set_(storages[t.storage.key], start, t.shape, t.stride)
+        return tensors
 
     def outline(self) -> dict[str, Tensor]:
         """The tensors without values, on the meta device."""
@@ -94,12 +99,6 @@ def _part(file: io.BufferedReader, whole: Any, place: range) -> torch.UntypedSto
     file.seek(place.start)
     file.readinto(numbers.numpy())  # pyright: ignore[reportArgumentType]
     return numbers.untyped_storage()
-
-
-def _view(storage: torch.UntypedStorage, tensor: PickledTensor) -> Tensor:
-    start = tensor.storage.start + tensor.offset
-    empty = torch.empty(0, dtype=tensor.storage.dtype)
-    return empty.set_(storage, start, tensor.shape, tensor.stride)  # pyright: ignore[reportCallIssue]
 
 
 def _zipped(mapped: mmap.mmap) -> tuple[Any, dict[str, range]]:

@@ -18,7 +18,7 @@ from ..images import read_photo, to_unit
 from ..loading.models import FaceModels
 
 EVERY, LARGEST = FaceChoice(), FaceChoice("largest first", "0")
-CHOICES = {"all": EVERY, "largest": LARGEST}
+NAMED_CHOICES = {"all": EVERY, "largest": LARGEST}
 
 
 def add_faces(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,8 @@ def locate_pair(
                 f"no face in {arguments.target} is like that in {arguments.reference}: choose it "
                 "with --face"
             )
-    chosen = choose_faces(faces, CHOICES.get(arguments.face, FaceChoice(numbers=arguments.face)))
+    choice = NAMED_CHOICES.get(arguments.face) or FaceChoice(numbers=arguments.face)
+    chosen = choose_faces(faces, choice)
     if not len(chosen):
         raise ValueError(
             f"there is no face {arguments.face} in {arguments.target}, expected 0 to "

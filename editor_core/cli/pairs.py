@@ -22,7 +22,7 @@ from ..settings import EditSettings
 from .options import models_of
 
 COLUMNS = ("source", "target")
-RECORD = "pair"  # the PNG text chunk that says which pair a picture was made of
+PAIR_CHUNK = "pair"  # the PNG text chunk that says which pair a picture was made of
 PAIR_ERRORS = (ValueError, OSError, RuntimeError)  # of its pictures, the disk, memory
 
 
@@ -95,7 +95,7 @@ class BatchJob:
             return None
         with Image.open(path) as file:
             text = dict(file.info)
-        record = json.loads(text.get(RECORD, "{}"))
+        record = json.loads(text.get(PAIR_CHUNK, "{}"))
         expected = {**self.metadata, **pair.file_names()}
         if any({**text, **record}.get(key) != value for key, value in expected.items()):
             raise ValueError(
@@ -126,7 +126,7 @@ class PairEditor:
         result = edit_face(self.models, source, target, self.job.settings)
         distance, seconds = result.distances[0, 0].item(), time.perf_counter() - begun
         record = json.dumps({**pair.file_names(), "distance": distance, "seconds": seconds})
-        metadata = {**self.job.metadata, RECORD: record}
+        metadata = {**self.job.metadata, PAIR_CHUNK: record}
         write_png(self.job.path(pair), result.images[0, 0], metadata)
         return PairResult.done(pair, distance, seconds)
 

@@ -16,7 +16,7 @@ from .templates import Template
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1, the second corner exclusive
 MIN_SIDE = 4  # pixels of the photo that a crop's side covers
 MAX_PHOTOS = 4  # photos that it covers, side by side
-MARGIN = 2  # pixels around a crop that its interpolation may read
+READ_MARGIN = 2  # pixels around a crop that its interpolation may read
 
 
 def align_faces(faces: Faces, template: Template, size: int) -> Faces:
@@ -73,12 +73,8 @@ class Crops:
     inside: Tensor  # (n,1,S,S) in [0,1]: how much of each pixel lies in the photo
 
 
-def crop_faces(photos: Tensor, faces: Faces) -> Crops:
+def crop_faces(photos: Tensor, faces: Faces) -> Crops:  # (frames,H,W,3 or 4) in [0,1]
     """The crop of every aligned face; of a photo no more is converted than its crops need.
-
-    Args:
-        photos: (frames,H,W,3 or 4) in [0,1], those that the faces were found in.
-        faces: Aligned faces.
 
     Raises:
         ValueError: The faces are not aligned, or are of other photos.
@@ -123,8 +119,8 @@ def _pixels_read(quad: Tensor, size: Size) -> Box:  # (4,2)
 
 def _span(low: float, high: float, length: int) -> tuple[int, int]:
     mirrored_low, mirrored_high = -low, 2 * length - high
-    first = math.floor(min(low, mirrored_high)) - MARGIN
-    last = math.ceil(max(high, mirrored_low)) + MARGIN
+    first = math.floor(min(low, mirrored_high)) - READ_MARGIN
+    last = math.ceil(max(high, mirrored_low)) + READ_MARGIN
     return min(max(first, 0), length - 1), max(min(last, length), 1)
 
 

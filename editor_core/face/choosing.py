@@ -27,11 +27,7 @@ ORDERS: dict[str, Callable[[Faces], Tensor]] = {
 
 @dataclass(frozen=True)
 class FaceChoice:
-    """Which faces are wanted.
-
-    Raises:
-        ValueError: The order is none of ORDERS, or the distance is negative.
-    """
+    """Which faces are wanted."""
 
     order: str = setting(
         "left to right",

@@ -30,11 +30,7 @@ PUBLISHED = "face_detection_yunet_2023mar.onnx of OpenCV's model zoo (MIT)"
 
 @dataclass(frozen=True)
 class FaceDetector:
-    """A YuNet file, and how sure and how large the faces must be that it reports.
-
-    Raises:
-        ValueError: A number is below its bound.
-    """
+    """A YuNet file, and how sure and how large the faces must be that it reports."""
 
     path: str | os.PathLike[str]
     min_score: float = setting(

@@ -34,11 +34,7 @@ class EyeCrops:
 
 
 def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes:
-    """The eyes of B pictures, from landmarks where there are any, else from the parsing.
-
-    Args:
-        parsing: Of the pictures.
-        landmarks: (B,68,2), or (B,4,2) of the eyes' corners; x and y in pixels.
+    """The eyes from landmarks (B,68,2) or (B,4,2) where there are any, else from the parsing.
 
     Raises:
         ValueError: A picture shows no eye, or the landmarks lie outside it.
@@ -50,11 +46,7 @@ def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes
 
 
 def find_eyes_in_labels(labels: Tensor) -> EyeBoxes:  # (B,H,W)
-    """Boxes around the two labelled eyes, shaped as the gaze network's input.
-
-    Raises:
-        ValueError: An eye of a picture has no pixel.
-    """
+    """Boxes around the two labelled eyes, shaped as the gaze network's input."""
     one, other = (_box(labels, part) for part in (FacePart.L_EYE, FacePart.R_EYE))
     in_order = (one[:, :1] <= other[:, :1]).expand(-1, 4)
     boxes = EyeBoxes(torch.where(in_order, one, other), torch.where(in_order, other, one))
@@ -62,14 +54,9 @@ def find_eyes_in_labels(labels: Tensor) -> EyeBoxes:  # (B,H,W)
 
 
 def find_eyes_in_landmarks(points: Tensor, size: tuple[int, int]) -> EyeBoxes:
-    """Boxes around the eyes of 68 landmarks, or of the eyes' four corners alone.
+    """Boxes around the eyes of 68 landmarks, or of their four corners alone.
 
-    Args:
-        points: (B,68,2) or (B,4,2), x and y in pixels.
-        size: Height and width of the pictures.
-
-    Raises:
-        ValueError: Another number of points, or an eye outside the picture.
+    `points` (B,68,2) or (B,4,2) are x, y in pictures of `size` (height, width).
     """
     if points.ndim != 3 or points.shape[1:] not in ((68, 2), (4, 2)):
         raise ValueError(
@@ -113,32 +100,22 @@ def _without_strays(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> (B,), 
 
 
 def _within_picture(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
-    clamped = []
-    for eye in (boxes.left, boxes.right):
-        inside = _clamp(eye, height, width)
+    left, right = (_clamp(eye, height, width) for eye in (boxes.left, boxes.right))
+    for eye, inside in ((boxes.left, left), (boxes.right, right)):
         for row in (inside[:, 2:] <= inside[:, :2]).any(1).nonzero().flatten().tolist():
             raise ValueError(
                 f"picture {row} is {height}x{width}, its eye box {eye[row].tolist()} lies outside: "
                 "give landmarks inside the picture, or leave the gaze out"
             )
-        clamped.append(inside)
-    return EyeBoxes(*clamped, (height, width))
+    return EyeBoxes(left, right, (height, width))
 
 
 def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
     return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
 
-def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:
-    """The pixels of both eyes, differentiable.
-
-    Args:
-        image: (B,3,H,W) in [-1,1].
-        boxes: Of these pictures.
-
-    Raises:
-        ValueError: The boxes are of other pictures.
-    """
+def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 1]
+    """The pixels of both eyes, differentiable."""
     _require_boxes(boxes, image)
     grey = (image * 0.5 + 0.5).mean(1, keepdim=True)
     left, right = (
@@ -147,18 +124,10 @@ def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:
     return EyeCrops(left, right)
 
 
-def crop_around_eyes(image: Tensor, boxes: EyeBoxes, size: int) -> Tensor:
+def crop_around_eyes(image: Tensor, boxes: EyeBoxes, size: int) -> Tensor:  # -> (B,3,size,size)
     """The pixels of the face that the eyes belong to, squeezed to a square, differentiable.
 
     It is cut out as face detectors box it, from forehead to chin, if it looks ahead.
-
-    Args:
-        image: (B,3,H,W).
-        boxes: Of these pictures.
-        size: Pixels of the square's side.
-
-    Raises:
-        ValueError: The boxes are of other pictures.
     """
     _require_boxes(boxes, image)
     left, right = ((box[:, :2] + box[:, 2:]) / 2 for box in (boxes.left, boxes.right))

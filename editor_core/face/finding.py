@@ -35,10 +35,11 @@ def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: S
     if not found:
         return no_faces(size, len(landmarks))
     points = torch.stack([points for _, points, _ in found])
+    eyes, count = eye_corners_of(points).unflatten(1, (2, 2)).mean(2), points.shape[1]
     return make_faces(
         [frame for frame, *_ in found],
         torch.cat([points.amin(1), points.amax(1)], 1),
-        five_points_of(points),
+        torch.cat([eyes, points[:, [NOSE[count], *MOUTH[count]]]], 1),
         size,
         len(landmarks),
         score=torch.tensor([score for *_, score in found]),
@@ -46,21 +47,8 @@ def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: S
     )
 
 
-def five_points_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,5,2)
-    """The middles of the eyes, the tip of the nose and the corners of the mouth."""
-    corners = eye_corners_of(landmarks)
-    count = landmarks.shape[1]
-    eyes = corners.unflatten(1, (2, 2)).mean(2)
-    rest = landmarks[:, [NOSE[count], *MOUTH[count]]]
-    return torch.cat([eyes, rest], 1)
-
-
 def eye_corners_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,4,2)
-    """The corners of both eyes, from left to right.
-
-    Raises:
-        ValueError: Another number of landmarks.
-    """
+    """The corners of both eyes, from left to right."""
     count = landmarks.shape[1]
     if count not in CORNERS:
         raise ValueError(
@@ -72,10 +60,7 @@ def eye_corners_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,4
 def faces_in_boxes(boxes: Any, size: Size, frames: int) -> Faces:
     """Upright faces that fill ComfyUI's boxes, each with x, y, width and height.
 
-    Args:
-        boxes: One box, a list of them for every frame, or a list a frame.
-        size: Height and width of the frames.
-        frames: How many there are.
+    `boxes` is one box, a list of them that counts for every frame, or a list a frame.
     """
     boxes = [boxes] if isinstance(boxes, Mapping) else boxes
     by_frame = [boxes] * frames if boxes and isinstance(boxes[0], Mapping) else boxes
@@ -204,15 +189,10 @@ def given_faces(size: Size, frames: int, **ways: Any) -> tuple[str, Faces]:
 
 
 def report_faces(faces: Faces, what: str, if_missing: str) -> str:
-    """How many faces there are, and which frames have none.
-
-    Args:
-        faces: All that there are.
-        what: What is missing where there is none, as "no face found".
-        if_missing: One of `IF_MISSING`; "pass through" logs a warning.
+    """How many faces there are, and `what` ("no face found") is missing in which frames.
 
     Raises:
-        ValueError: A frame has no face, and `if_missing` is "error".
+        ValueError: A frame has no face and `if_missing`, one of IF_MISSING, is "error".
     """
     if if_missing not in IF_MISSING:
         expected = ", ".join(IF_MISSING)

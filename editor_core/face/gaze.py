@@ -67,12 +67,6 @@ def _mirrored(gaze: Tensor) -> Tensor:  # (...,2): pitch, yaw
 
 @torch.no_grad()
 def estimate_gaze(estimator: GazeEstimator, image: Tensor, boxes: EyeBoxes) -> Gaze:
-    """The gaze of every picture, the mean of both eyes, without gradient.
-
-    Args:
-        estimator: From `load_gaze`, for instance.
-        image: (B,3,H,W) in [-1,1].
-        boxes: The eyes of these pictures.
-    """
+    """The gaze of every picture (B,3,H,W) in [-1, 1], the mean of both eyes, without gradient."""
     pitch, yaw = estimator.estimate(image, boxes).mean(1).unbind(1)
     return Gaze(pitch, yaw)

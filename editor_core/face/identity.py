@@ -30,21 +30,9 @@ class IdentityEncoder:
 
 @torch.no_grad()
 def embed_identity(encoder: IdentityEncoder, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,E)
-    """The identity of every face, a vector of unit length, without gradient.
+    """The identity of every face in [-1, 1], of unit length, without gradient.
 
-    Args:
-        encoder: From `load_models` or `load_identity`.
-        image: (B,3,H,W) in [-1,1], faces aligned as the encoder's were.
-
-    Example:
-        >>> from guided_face_edit import load_models
-        >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
-        >>> from guided_face_edit.editor_core.demo.pairs import draw_pairs
-        >>> from guided_face_edit.editor_core.images import to_signed
-        >>> faces = to_signed(draw_pairs(2, seed=0, size=64).source.image)
-        >>> one, other = embed_identity(load_models(WEIGHTS).identity, faces)
-        >>> bool(identity_distance(one, one) < 1e-5 < identity_distance(one, other))
-        True
+    The faces are aligned as those that the encoder was trained on (arXiv 1801.07698).
     """
     return encoder.embed(image)
 

@@ -38,13 +38,13 @@ def locate_faces(
         hint: What errors advise.
 
     Raises:
-        ValueError: No face is found, a picture that is no square needs a detector, or a face does
-            not lie in its photo.
+        ValueError: No face is found, or it lies outside; or only a detector could find it.
 
-    Example:
-        >>> faces = locate_faces(torch.rand(1, 96, 128, 3), "ffhq", 64, at="40, 20, 90, 80")
-        >>> len(faces), tuple(crop_faces(torch.rand(1, 96, 128, 3), faces).image.shape)
-        (1, (1, 3, 64, 64))
+    Examples:
+        >>> photo = torch.rand(1, 96, 128, 3)
+        >>> faces = locate_faces(photo, "ffhq", 64, at="40, 20, 90, 80")
+        >>> tuple(crop_faces(photo, faces).image.shape)
+        (1, 3, 64, 64)
     """
     frames, height, width = photos.shape[:3]
     if at is not None:
@@ -78,19 +78,14 @@ def choose_faces(
     encoder: IdentityEncoder | None = None,
     template: str | None = None,
 ) -> Faces:
-    """The faces under a mask, of those the ones like somebody, and of those some by number.
+    """The faces under a mask; of those the ones most like somebody; of those some by number.
 
     Args:
         faces: Of some photos.
         choice: Which numbers in which order, and how like the reference.
         mask: (1 or frames,H,W) of the photos, white on the faces to keep.
         reference: (m,E), who is wanted: in every frame the face most like each is kept.
-        photos: For faces without embeddings, as are the next two: see `embed_faces`.
-        encoder: That made the reference.
-        template: What its pictures were aligned to.
-
-    Raises:
-        ValueError: The mask is of other photos, or embeddings cannot be made.
+        photos: With encoder and template for `embed_faces`, where faces must be compared.
     """
     if mask is not None:
         faces = choose_by_mask(faces, mask)
@@ -106,16 +101,9 @@ def embed_faces(
     encoder: IdentityEncoder | None,
     template: str | None = None,
 ) -> Faces:
-    """The faces with their embeddings, which are made where there are none.
+    """The faces with their embeddings, made of their photos where there are none.
 
-    Args:
-        faces: Of the photos.
-        photos: (frames,H,W,3 or 4) in [0,1].
-        encoder: Makes the embeddings.
-        template: What its pictures were aligned to; None where the faces are aligned so already.
-
-    Raises:
-        ValueError: There are neither embeddings nor what makes them.
+    `template` is what the encoder's pictures were aligned to; None takes the faces as aligned.
     """
     if faces.embedding is not None:
         return faces

@@ -1,4 +1,7 @@
-"""Eyes and gaze, drawn on pictures of faces or on the photos that their crops were cut out of."""
+"""Eyes and gaze, drawn on pictures of faces or on the photos that their crops were cut out of.
+
+Pictures are (B,H,W,3 or 4) in [0,1]; boxes are in the pictures, or in the crops of given faces.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,12 @@ from .gaze import Gaze
 from .records import Faces
 from .resampling import invert, transform
 
-ARROW = 3.0  # eye boxes' widths that a gaze to the very side would reach
+GAZE_REACH = 3.0  # eye boxes' widths that a gaze to the very side would reach
 COLOUR = (30, 220, 90)
 
 
 def paint_eyes(image: Tensor, boxes: EyeBoxes, faces: Faces | None = None) -> Tensor:
-    """The pictures with a frame around each eye.
-
-    Args:
-        image: (B,H,W,3 or 4) in [0,1]: the faces, or the photos of aligned `faces`.
-        boxes: In the pictures, or in the faces' crops.
-        faces: As they were aligned.
-    """
+    """The faces, or the photos of aligned `faces`, with a frame around each eye."""
     both = torch.stack([boxes.left, boxes.right], 1).float()
     x0, y0, x1, y1 = both.unbind(2)
     corners = [torch.stack(each, 2) for each in ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))]
@@ -31,21 +28,15 @@ def paint_eyes(image: Tensor, boxes: EyeBoxes, faces: Faces | None = None) -> Te
 
 
 def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Faces | None = None) -> Tensor:
-    """The pictures with a line from each eye, as long as the gaze is turned.
+    """The faces, or the photos of aligned `faces`, with a line from each eye.
 
-    On pictures of faces alone the lines end in a dot and are as wide as the eyes need.
-
-    Args:
-        image: (B,H,W,3) in [0,1]: the faces, or the photos of aligned `faces`.
-        boxes: In the pictures, or in the faces' crops.
-        gaze: Of every face.
-        faces: As they were aligned.
+    It is as long as the gaze is turned. On a picture of a face alone it ends in a dot.
     """
     turned = torch.stack([gaze.pitch.cos() * gaze.yaw.sin(), -gaze.pitch.sin()], 1)  # x, y
     eyes = torch.stack([boxes.left, boxes.right], 1)
     box = eyes.to(turned)
     middle, width = (box[..., :2] + box[..., 2:]) / 2, box[..., 2:3] - box[..., :1]
-    lines = torch.stack([middle, middle + ARROW * width * turned[:, None]], 2)  # (B,2,2,2)
+    lines = torch.stack([middle, middle + GAZE_REACH * width * turned[:, None]], 2)  # (B,2,2,2)
     if faces is not None:
         return _paint_lines(image, lines, faces)
     widths = ((eyes[..., 2] - eyes[..., 0]) // 16).clamp(min=1)

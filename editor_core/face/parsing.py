@@ -52,26 +52,9 @@ FACE_PARTS = (
 FACE = "face"  # the name of all of these
 
 BISENET_CLASSES = tuple(FacePart)
-PARSENET_CLASSES = (
-    FacePart.BACKGROUND,
-    FacePart.SKIN,
-    FacePart.NOSE,
-    FacePart.EYE_GLASSES,
-    FacePart.L_EYE,
-    FacePart.R_EYE,
-    FacePart.L_BROW,
-    FacePart.R_BROW,
-    FacePart.L_EAR,
-    FacePart.R_EAR,
-    FacePart.MOUTH,
-    FacePart.U_LIP,
-    FacePart.L_LIP,
-    FacePart.HAIR,
-    FacePart.HAT,
-    FacePart.EAR_RING,
-    FacePart.NECK_LACE,
-    FacePart.NECK,
-    FacePart.CLOTH,
+PARSENET_CLASSES = tuple(
+    FacePart(number)
+    for number in (0, 1, 10, 6, 4, 5, 2, 3, 7, 8, 11, 12, 13, 17, 18, 9, 15, 14, 16)
 )
 """The parts in the order of each network's classes."""
 
@@ -144,13 +127,9 @@ class FaceParsing:
 
 @torch.no_grad()
 def parse_face(parser: FaceParser, image: Tensor) -> FaceParsing:
-    """The parts of faces, at the pictures' size, without gradient.
+    """The parts of aligned faces (B,3,H,W) in [-1, 1], at the pictures' size, without gradient.
 
-    Args:
-        parser: From `load_models` or `load_parser`.
-        image: (B,3,H,W) in [-1,1], aligned faces.
-
-    Example:
+    Examples:
         >>> from guided_face_edit import load_models
         >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
         >>> from guided_face_edit.editor_core.demo.pairs import draw_pairs
@@ -193,11 +172,7 @@ def require_face(parsing: FaceParsing, name: str = "picture") -> None:
 
 
 def parts_named(names: str) -> tuple[FacePart, ...]:
-    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces.
-
-    Raises:
-        ValueError: A name is no part's, or there is none.
-    """
+    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces."""
     parts: list[FacePart] = []
     for name in filter(None, (word.strip() for word in names.split(","))):
         parts += FACE_PARTS if name.lower() == FACE else [_part_named(name)]

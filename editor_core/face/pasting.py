@@ -27,11 +27,7 @@ PASTINGS = ("feather", "multi-band")
 
 @dataclass(frozen=True)
 class Pasting:
-    """How crops are blended in.
-
-    Raises:
-        ValueError: The feather is negative, or the blending is none of PASTINGS.
-    """
+    """How crops are blended in."""
 
     feather: float = setting(
         4.0,
@@ -85,7 +81,7 @@ def paste_faces(
     Raises:
         ValueError: The photos, crops or masks are not those of the faces.
 
-    Example:
+    Examples:
         >>> from guided_face_edit.editor_core.face.aligning import crop_faces
         >>> from guided_face_edit.editor_core.face.locate import locate_faces
         >>> photo = torch.rand(1, 96, 128, 3)

@@ -85,17 +85,7 @@ def make_faces(
     score: Tensor | None = None,
     landmarks: Tensor | None = None,
 ) -> Faces:
-    """Faces in their order: by frame, then from left to right, then from above.
-
-    Args:
-        frame: Of each of the n faces.
-        box: (n,4), x0, y0, x1, y1.
-        points: (n,5,2), in the order of POINTS.
-        size: Height and width of every frame.
-        frames: How many there are, also without faces.
-        score: (n,); without it every face is certain.
-        landmarks: (n,L,2).
-    """
+    """Faces in their order: by frame, then from left to right, then from above; see `Faces`."""
     score = torch.ones(len(box)) if score is None else score
     index = torch.tensor(frame, dtype=torch.int64)
     faces = Faces(index, box.float(), points.float(), score.float(), size, frames, landmarks)

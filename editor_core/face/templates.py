@@ -32,7 +32,6 @@ class FivePoints:
     places: Sequence[Point]
 
     def affine(self, faces: Faces) -> Tensor:
-        """From the photo to the crop."""
         return similarity(faces.points, torch.tensor(self.places))
 
 
@@ -49,7 +48,6 @@ class EyesAndMouth:
     down: float = 0.1
 
     def affine(self, faces: Faces) -> Tensor:
-        """From the photo to the crop."""
         left, right = faces.points[:, 0], faces.points[:, 1]
         between, middle = right - left, (left + right) / 2
         to_mouth = faces.points[:, 3:].mean(1) - middle
@@ -64,7 +62,6 @@ class WholeBox:
     """The upright square around the box: for pictures that are aligned already."""
 
     def affine(self, faces: Faces) -> Tensor:
-        """From the photo to the crop."""
         half = (faces.box[:, 2:] - faces.box[:, :2]).amax(1) / 2
         return square_affine(faces.centre, half.new_tensor([[1.0, 0.0]]).expand(len(half), 2), half)
 
@@ -113,11 +110,7 @@ TEMPLATES: dict[str, Template] = {
 
 
 def template_named(name: str) -> Template:
-    """One of `TEMPLATES`.
-
-    Raises:
-        ValueError: There is none of that name.
-    """
+    """One of `TEMPLATES`."""
     if name not in TEMPLATES:
         raise ValueError(f'template is "{name}", expected one of: {", ".join(TEMPLATES)}')
     return TEMPLATES[name]

@@ -16,14 +16,11 @@ MIN_CHANGE = 1e-3  # of the range [-1,1]: what a photo's crops are taken to chan
 
 
 def track_faces(faces: Faces) -> Faces:
-    """The faces with a number for each person, from 0 in the order in which they appear.
+    """The faces of a clip with a number for each person, from 0 in the order of appearance.
 
     Frame by frame the best pairs of an earlier person and a face are joined: by the overlap with
     the person's last box and, where there are embeddings, by likeness too, which also finds people
     again after a gap.
-
-    Args:
-        faces: Of all frames of one clip, in order.
     """
     person = torch.full_like(faces.frame, -1)
     last: list[int] = []  # the row of each person's latest face
@@ -57,11 +54,9 @@ def _match_scores(faces: Faces, last: list[int], rows: list[int]) -> Tensor:  # 
 
 
 def smooth_faces(faces: Faces, frames: float) -> Faces:
-    """The faces with crops that move smoothly: their corners are averaged over a person's frames.
+    """Tracked and aligned faces whose crops move smoothly.
 
-    Args:
-        faces: Tracked and aligned.
-        frames: Sigma of the Gaussian over time; more is steadier and follows more slowly.
+    Their corners are averaged over the person's frames, by a Gaussian of sigma `frames`.
 
     Raises:
         ValueError: The faces are not tracked, or not aligned.

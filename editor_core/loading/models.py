@@ -58,13 +58,13 @@ def load_models(folder: StrPath) -> FaceModels:
         MissingModel: the folder is not there, or has no diffusion, identity or parser model.
         CheckpointError: a file cannot be used, see `read_checkpoint`, or two are of one kind.
 
-    Example:
+    Examples:
         The models of the drawn world, which come with the package:
 
         >>> from guided_face_edit.editor_core.demo.models import WEIGHTS
         >>> models = load_models(WEIGHTS)
         >>> models.diffusion.image_size, models.identity.size, models.parser.size
-        (64, 64, 64)
+        (64, 64, 256)
     """
     files = find_models(folder)
     for kind in ("diffusion", "identity", "parser"):
@@ -225,7 +225,7 @@ def _load(path: StrPath, kind: str) -> Any:
     checkpoint = _read(path, kind)
     recipe = RECIPES[family_of(checkpoint).name]
     with _translate_misfits(checkpoint):
-        config = recipe.configure(checkpoint.tensors)
+        config = recipe.config.from_state_dict(checkpoint.tensors)
         network = load_network(recipe.network, config, checkpoint.tensors)
         network = channels_last(network) if recipe.channels_last else network
         return recipe.model(network, checkpoint.config)

@@ -1,6 +1,6 @@
 """How the tensors of each family become a model of the editor, with the input it was trained on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ..face.identity import IdentityEncoder
-from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser
+from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser, FacePart
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
 from ..models.bisenet import BiSeNet, BiSeNetConfig
 from ..models.eyenet import EyeNet, EyeNetConfig
@@ -29,8 +29,8 @@ DEFAULT_PARSER_SIZE = 512
 class Recipe:
     """A family's configuration, network and model; all sizes are read from the tensors."""
 
-    configure: Callable[[Mapping[str, Tensor]], Any]
     network: Callable[[Any], nn.Module]
+    config: Any  # the class of the network's configuration, with `from_state_dict`
     model: Callable[[Any, Config], Any]  # the network with its values, the file's config
     channels_last: bool = True
 
@@ -40,43 +40,36 @@ def _encoder(normalise: Callable[[Tensor], Tensor]) -> Callable[[Any, Config], I
     return lambda network, config: IdentityEncoder(network, network.config.input_size, normalise)
 
 
-def _facenet(network: FaceNet, config: Config) -> IdentityEncoder:
-    return IdentityEncoder(network, config.get("size", DEFAULT_FACENET_SIZE), facenet_normalise)
+def _parser(
+    normalise: Callable[[Tensor], Tensor], classes: Sequence[FacePart]
+) -> Callable[[Any, Config], FaceParser]:
+    """A parser of CelebAMask-HQ's classes, in the order of its network."""
 
+    def model(network: Any, config: Config) -> FaceParser:
+        count = network.config.num_classes
+        if count != len(classes):
+            raise ValueError(f"got {count} classes: expected CelebAMask-HQ's {len(classes)}")
+        size = config.get("size", DEFAULT_PARSER_SIZE)
+        return FaceParser(network, size, normalise, classes=classes)
 
-def _bisenet(network: BiSeNet, config: Config) -> FaceParser:
-    _require_classes(network.config.num_classes)
-    return FaceParser(network, config.get("size", DEFAULT_PARSER_SIZE), classes=BISENET_CLASSES)
-
-
-def _parsenet(network: ParseNet, config: Config) -> FaceParser:
-    _require_classes(network.config.num_classes)
-    size = config.get("size", DEFAULT_PARSER_SIZE)
-    return FaceParser(network, size, normalise=unchanged, classes=PARSENET_CLASSES)
-
-
-def _require_classes(count: int) -> None:
-    expected = len(BISENET_CLASSES)
-    if count != expected:
-        raise ValueError(f"got {count} classes: expected CelebAMask-HQ's {expected}")
+    return model
 
 
 RECIPES: Mapping[str, Recipe] = {  # by family
-    "ArcFace ResNet": Recipe(IResNetConfig.from_state_dict, IResNet, _encoder(imagenet_normalise)),
-    "insightface ResNet": Recipe(
-        InsightFaceConfig.from_state_dict, InsightFace, _encoder(unchanged)
+    "ArcFace ResNet": Recipe(IResNet, IResNetConfig, _encoder(imagenet_normalise)),
+    "insightface ResNet": Recipe(InsightFace, InsightFaceConfig, _encoder(unchanged)),
+    "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first)),
+    "FaceNet": Recipe(
+        FaceNet,
+        FaceNetConfig,
+        lambda network, config: IdentityEncoder(
+            network, config.get("size", DEFAULT_FACENET_SIZE), facenet_normalise
+        ),
     ),
-    "IR-SE": Recipe(IRSEConfig.from_state_dict, IRSE, _encoder(blue_first)),
-    "FaceNet": Recipe(FaceNetConfig.from_state_dict, FaceNet, _facenet),
-    "BiSeNet": Recipe(BiSeNetConfig.from_state_dict, BiSeNet, _bisenet),
-    "ParseNet": Recipe(ParseNetConfig.from_state_dict, ParseNet, _parsenet),
+    "BiSeNet": Recipe(BiSeNet, BiSeNetConfig, _parser(imagenet_normalise, BISENET_CLASSES)),
+    "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
     "EyeNet": Recipe(
-        EyeNetConfig.from_state_dict,
-        EyeNet,
-        lambda network, config: EyeGazeEstimator(network),
-        channels_last=False,
+        EyeNet, EyeNetConfig, lambda network, _: EyeGazeEstimator(network), channels_last=False
     ),
-    "L2CS-Net": Recipe(
-        L2CSConfig.from_state_dict, L2CS, lambda network, config: FaceGazeEstimator(network)
-    ),
+    "L2CS-Net": Recipe(L2CS, L2CSConfig, lambda network, _: FaceGazeEstimator(network)),
 }

@@ -45,21 +45,21 @@ def test_an_iresnet_gives_the_numbers_of_the_published_code():
     network = InsightFace(InsightFaceConfig((1, 2, 1, 1), embedding=8, input_size=16)).eval()
     network.load_state_dict(fill(network.state_dict(), FILL, 1))
     expected = [1.28127, -0.01037, 0.12897, -0.30153, 0.28742, 1.52991, 0.22285, -0.38156]
-    seen = network(hash_tensor(2, 0, (1, 3, 16, 16)))[0]
-    torch.testing.assert_close(seen, torch.tensor(expected), rtol=0, atol=2e-5)
+    actual = network(hash_tensor(2, 0, (1, 3, 16, 16)))[0]
+    torch.testing.assert_close(actual, torch.tensor(expected), rtol=0, atol=2e-5)
 
 
 def _same_numbers(theirs, config, network, x, normalised=False):
-    """Loads their tensors, as a file would bring them, and compares the answers."""
+    """Loads their tensors, as a file would bring them, and compares the outputs."""
     tensors = fill(theirs.state_dict(), FILL, 3)
     theirs.load_state_dict(tensors)
     ours = network(config.from_state_dict(tensors))
     ours.load_state_dict(tensors, strict=True)
     with torch.no_grad():
-        expected, seen = theirs.eval()(x), ours.eval()(x)
+        expected, actual = theirs.eval()(x), ours.eval()(x)
     if normalised:
-        seen = nn.functional.normalize(seen, dim=1)
-    torch.testing.assert_close(seen, expected, rtol=1e-5, atol=1e-5)
+        actual = nn.functional.normalize(actual, dim=1)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 def _same_tensors(theirs, config, network):
@@ -136,7 +136,7 @@ def test_l2cs_is_a_resnet_50_with_two_heads():
     assert heads | vestige <= set(ours) and ours["fc_yaw_gaze.weight"].shape == (90, 2048)
 
 
-def test_l2cs_sees_what_torchvisions_resnet_sees():
+def test_l2cs_gives_the_numbers_of_torchvisions_resnet():
     from torchvision.models.resnet import Bottleneck, ResNet
 
     theirs = ResNet(Bottleneck, [1, 1, 1, 1], num_classes=90)

@@ -27,7 +27,7 @@ FORMS = {
 
 
 def _randomised(config, generator):
-    """A network that does something: a fresh one answers zero."""
+    """A network that does something: a fresh one returns zero."""
     network = UNet(config).eval().requires_grad_(False)
     for parameter in network.parameters():
         parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
@@ -77,7 +77,7 @@ def test_pictures_of_a_batch_do_not_mix(generator):
     torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-4)
 
 
-def test_a_fresh_network_answers_zero_and_learns(generator):
+def test_a_fresh_network_returns_zero_and_learns(generator):
     network = UNet(TINY_UNET)
     x, t = torch.randn(4, 3, 8, 8, generator=generator), torch.arange(4.0) * 100
     assert network(x, t).count_nonzero() == 0

@@ -44,7 +44,7 @@ def single(model):
 def tiny_subject() -> Subject:
     unet = random_network(lambda: UNet(CONFIG))
     models = FaceModels(
-        DiffusionModel(unet, GaussianDiffusion.linear(), 64),
+        DiffusionModel(unet, GaussianDiffusion.linear(), 32),
         single(tiny_encoder()),
         single(tiny_parser()),
         single(tiny_estimator()),

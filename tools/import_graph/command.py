@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import ast
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import copysign
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +23,7 @@ BESIDE = 14  # pixels between a dashed arrow and a solid one of the same rooms
 SWEEPS = 12  # down and up, to untangle the arrows
 
 Node = str | tuple[str, str, int]  # a room, or the bend of an arrow in a row that it crosses
+Line = list[Node]  # of an arrow
 Graph = dict[str, set[str]]
 STYLE = (
     "text{font:14px sans-serif;text-anchor:middle;fill:#222}"
@@ -44,16 +44,10 @@ class Import(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw a checkout's rooms."""
+    """Print the drawing of a checkout."""
     parser = argparse.ArgumentParser(prog="python -m tools.import_graph", description=__doc__)
     parser.add_argument("--root", type=Path, default=ROOT, help="another checkout")
-    parser.add_argument("--out", type=Path, help="SVG file; by default it is printed")
-    given = parser.parse_args(arguments)
-    drawing = draw_rooms(given.root)
-    if given.out:
-        given.out.write_text(drawing, encoding="utf-8")
-    else:
-        sys.stdout.write(drawing)
+    print(draw_rooms(parser.parse_args(arguments).root), end="")
 
 
 def imports_of(root: Path, path: Path) -> Iterator[Import]:
@@ -123,48 +117,40 @@ def draw_rooms(root: Path) -> str:
             '<rect width="100%" height="100%" style="fill:#fff;stroke:none"/>',
             *(curve([places[node] for node in line]) for line in solid),
             *(curve([places[node] for node in line], BESIDE, "lazy") for line in dashed),
-            *(box(room, *places[room]) for room in levels),
+            *(box(room, *places[room]) for room in sorted(levels)),
             "</svg>\n",
         ]
     )
 
 
-def arrow(room: str, to: str, levels: Mapping[str, int]) -> list[Node]:
+def arrow(room: str, to: str, levels: Mapping[str, int]) -> Line:
     """From one room to another, with a bend in every row between them."""
     step = 1 if levels[to] > levels[room] else -1
     return [room, *((room, to, row) for row in range(levels[room] + step, levels[to], step)), to]
 
 
-def arranged(
-    levels: Mapping[str, int], lines: Sequence[Sequence[Node]]
-) -> dict[Node, tuple[float, float]]:
+def arranged(levels: Mapping[str, int], lines: Sequence[Line]) -> dict[Node, tuple[float, float]]:
     """Where the middle of each room and bend is: rows in order, neighbours near each other."""
     rows: list[list[Node]] = [[] for _ in range(max(levels.values()) + 1)]
-    for room, row in levels.items():
-        rows[row].append(room)
-    beside: defaultdict[Node, set[Node]] = defaultdict(set)
-    for line in lines:
-        for node in line:
-            if not isinstance(node, str):
-                rows[node[2]].append(node)
-        for upper, lower in pairwise(line):
-            beside[upper].add(lower)
-            beside[lower].add(upper)
+    for node in dict.fromkeys([*sorted(levels), *(node for line in lines for node in line)]):
+        rows[levels[node] if isinstance(node, str) else node[2]].append(node)
+    beside: defaultdict[Node, list[Node]] = defaultdict(list)
+    for upper, lower in (pair for line in lines for pair in pairwise(line)):
+        beside[upper].append(lower)
+        beside[lower].append(upper)
     x: dict[Node, float] = {}
     for row in [each for _ in range(SWEEPS) for each in (*rows, *reversed(rows))]:
         near = {node: [x[other] for other in beside[node] if other in x] for node in row}
-        row.sort(key=lambda node: sum(near[node]) / len(near[node]) if near[node] else 0.0)
+        row.sort(key=lambda node: sum(near[node]) / max(len(near[node]), 1))
         widths = [PLACE if isinstance(node, str) else BEND for node in row]
-        left = -sum(widths) / 2
-        for node, width in zip(row, widths, strict=True):
-            x[node], left = left + width / 2, left + width
-    start = min(x.values()) - BOX[0] / 2 - MARGIN
-    top = len(rows) - 1
-    return {
-        node: (x[node] - start, MARGIN + BOX[1] / 2 + ROW * (top - number))
-        for number, row in enumerate(rows)
-        for node in row
-    }
+        middles = (
+            right - (width + sum(widths)) / 2
+            for right, width in zip(accumulate(widths), widths, strict=True)
+        )
+        x.update(zip(row, middles, strict=True))
+    left, first = min(x.values()) - BOX[0] / 2 - MARGIN, MARGIN + BOX[1] / 2
+    heights = {node: first + ROW * y for y, row in enumerate(reversed(rows)) for node in row}
+    return {node: (x[node] - left, heights[node]) for node in x}
 
 
 def curve(points: Sequence[tuple[float, float]], aside: float = 0, kind: str = "solid") -> str:

@@ -135,6 +135,7 @@ def _nests() -> Bodies:
     """What holds no network, however deep one looks."""
     chain = b"".join(b"0}" + text("a") + AGAIN + b"s" + MEMO for _ in range(20_000))
     pairs = b"".join(b"](" + AGAIN * 2 + b"e" + MEMO + b"0" for _ in range(60))
+    tuples = b")" + MEMO + b"0" + (AGAIN * 2 + b"\x86" + MEMO + b"0") * 60
     long = text("a" * (1 << 22))
     return {
         "lists-nested": (b"]" * 120_000 + b"a" * 119_999, "got a list"),
@@ -146,6 +147,12 @@ def _nests() -> Bodies:
             "got a dictionary of model, net",
         ),
         "lists-doubled": (b"]" + MEMO + b"0" + pairs + AGAIN, "got a list"),
+        "tuples-doubled-as-a-key": (tuples + b"}" + AGAIN + b"Ns", "got a dictionary of"),
+        "tuples-doubled-in-a-set": (tuples + b"\x8f(" + AGAIN + b"\x90", "got a set"),
+        "tuples-doubled-in-pairs": (
+            tuples + call("collections.OrderedDict", b"](" + many(AGAIN, b"N") + b"e"),
+            "got a dictionary of",
+        ),
         "keys-of-one-hash": (
             b"}(" + b"".join(number(n * ((1 << 61) - 1)) + b"N" for n in range(60_000)) + b"u",
             "got a dictionary of",

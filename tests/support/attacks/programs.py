@@ -84,6 +84,9 @@ def _calls(marker: Path, touch: bytes, system: bytes) -> Bodies:
             call("functools.partial", named("models.setup"), touch) + b")R",
             r"would run an object of functools\.partial",
         ),
+        "call-of-a-text": (text("os.system") + many(touch) + b"R", "would run a str"),
+        "call-of-a-tensor": (tensor() + many(touch) + b"R", "would run a PickledTensor"),
+        "call-of-a-storage": (storage() + many(touch) + b"R", "would run a PickledStorage"),
     }
 
 
@@ -113,6 +116,10 @@ def _instructions(touch: bytes) -> Bodies:
             r"would fetch subprocess\.Popen",
         ),
         "new-process": (new("subprocess.Popen", touch), r"would fetch subprocess\.Popen"),
+        "new-with-keywords": (
+            b"}" + many(touch) + table({"shell": b"\x88"}) + b"\x92",
+            "would make an object out of a dict",
+        ),
         "new-of-an-object": (b"}" + many(touch) + b"\x81", "would make an object out of a dict"),
     }
 
@@ -172,6 +179,10 @@ def _changes() -> Bodies:
         "member-of-a-registry": (
             named("torch.serialization._package_registry") + b"Na",
             r"would change torch\.serialization\._package_registry",
+        ),
+        "dunder-of-a-tensor": (
+            tensor() + table({"__class__": named("models.Other")}) + b"b",
+            "would set __class__ of a PickledTensor",
         ),
         **{
             f"dunder{name.strip('_')}": (

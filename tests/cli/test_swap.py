@@ -1,10 +1,8 @@
-"""What the command line writes, and how it refuses: one line, exit code 2, nothing half-written."""
+"""What `swap` writes, and how it refuses: one line, exit code 2, nothing half-written."""
 
 import json
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict, replace
 
 import pytest
@@ -25,6 +23,8 @@ from guided_face_edit.editor_core.settings import TermSettings
 from guided_face_edit.tests.support.tiny import EVEN_UNET, TINY_ENCODER, TINY_PARSER, seeded
 
 SIZE = 32
+
+
 UNET = replace(EVEN_UNET, num_heads=1, head_channels=None, identity_channels=24)
 
 
@@ -131,7 +131,7 @@ def _edited_columns():
     return columns.min().item(), columns.max().item()
 
 
-def test_swap_edits_the_face_that_it_is_told_and_keeps_the_photo(folder, group):
+def test_swap_edits_the_face_that_is_given_and_keeps_the_photo(folder, group):
     assert _swap("--preset", "few", "--at", group[1]) == 0
     assert read_image("edited.png").shape == (1, *GROUP, 3)
     assert sum(_edited_columns()) / 2 == pytest.approx(235, abs=20)
@@ -252,12 +252,3 @@ def test_a_disk_that_fills_up(folder, capsys, monkeypatch):
     assert _swap("--preset", "few") == 2
     assert sorted(os.listdir()) == before
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: [Errno 28] No space left")
-
-
-def test_the_package_runs_as_a_command(folder, root):
-    command = [sys.executable, "-m", "editor_core", "swap", "a.png", "b.png", "--models", "models"]
-    run = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True
-    )
-    assert run.returncode == 2 and run.stdout == ""
-    assert run.stderr == "error: [Errno 2] No such file or directory: 'a.png'\n"

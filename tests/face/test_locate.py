@@ -1,0 +1,84 @@
+"""Find, align, embed and choose: the service that the command line, batches and nodes share."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guided_face_edit.editor_core.face.aligning import quads
+from guided_face_edit.editor_core.face.choosing import FaceChoice
+from guided_face_edit.editor_core.face.locate import choose_faces, embed_faces, locate_faces
+from guided_face_edit.tests.support.groups import aligned, group_photo
+from guided_face_edit.tests.support.tiny import tiny_encoder
+
+
+class Detector:
+    """Finds these faces in whatever photo."""
+
+    def __init__(self, faces):
+        self.faces = faces
+
+    def find(self, photos):
+        return self.faces
+
+
+def test_faces_are_given_or_detected_or_the_picture_itself():
+    photos = group_photo()
+    detector = Detector(photos.faces)
+    found = locate_faces(photos.image, "demo", 64, detector=detector)
+    assert torch.equal(found.affine, aligned(photos).affine)
+    given = locate_faces(photos.image, "demo", 64, detector=detector, at="20 30 90 110")
+    assert given.box.tolist() == [[20, 30, 90, 110]]
+    whole = locate_faces(torch.rand(1, 40, 40, 3), "demo", 64)
+    assert quads(whole).tolist() == [[[0, 0], [40, 0], [40, 40], [0, 40]]]
+
+
+@pytest.mark.parametrize(
+    ("faces", "message"),
+    [
+        ([], "no face found in a.png: say where"),
+        (None, "a.png is 270x480, expected a square crop of an aligned face: say where"),
+    ],
+)
+def test_a_picture_without_faces_is_named(faces, message):
+    photos = group_photo()
+    detector = None if faces is None else Detector(photos.faces.rows(faces))
+    with pytest.raises(ValueError, match=message):
+        locate_faces(photos.image, "demo", 64, detector=detector, name="a.png", hint="say where")
+
+
+def test_faces_are_embedded_once_and_at_the_encoders_template():
+    photos, encoder = group_photo(), tiny_encoder()
+    embedded = embed_faces(photos.faces, photos.image, encoder, "demo")
+    assert embedded.embedding.shape == (5, 24) and embedded.affine is None
+    as_aligned = embed_faces(aligned(photos, size=encoder.size), photos.image, encoder)
+    assert torch.equal(as_aligned.embedding, embedded.embedding)
+    assert embed_faces(embedded, None, None) is embedded
+    none = embed_faces(photos.faces.rows([]), photos.image, encoder, "demo")
+    assert len(none.embedding) == 0
+    with pytest.raises(ValueError, match="to compare faces give their image and an identity_model"):
+        embed_faces(photos.faces, photos.image, None)
+
+
+def test_the_mask_chooses_before_the_reference_and_the_numbers_last():
+    faces = group_photo().faces
+    faces = replace(faces, embedding=torch.eye(5))
+    mask = torch.zeros(1, *faces.size)
+    mask[:, :, : int(faces.centre[3, 0])] = 1  # without the last two
+    wanted = torch.eye(5)[[0, 2, 4]]
+    chosen = choose_faces(faces, FaceChoice(numbers="1"), mask=mask, reference=wanted)
+    assert torch.equal(chosen.box, faces.box[[2]])
+    assert len(choose_faces(faces, FaceChoice())) == 5
+    assert len(choose_faces(faces, FaceChoice(max_distance=2.0), reference=-wanted[:1])) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"order": "best"}, 'order is "best", expected "left to right" or "top to bottom"'),
+        ({"max_distance": -1}, "max_distance is -1: expected 0 or more"),
+    ],
+)
+def test_choices_that_cannot_be(values, message):
+    with pytest.raises(ValueError, match=message):
+        FaceChoice(**values)

@@ -1,0 +1,67 @@
+"""The node that edits."""
+
+import pytest
+import torch
+
+from guided_face_edit.tests.support.running import QUICK, embed, load, run, sample
+
+
+def test_the_sampler_edits_inside_the_mask_alone(pair, mask, embedding):
+    candidates, best, metrics = sample(pair, mask, embedding)
+    assert candidates.shape == (2, 64, 64, 3) and torch.equal(candidates[:1], best)
+    kept = (mask == 0)[..., None].expand_as(best)
+    assert torch.equal(best[kept], pair[1][kept]) and not torch.equal(best, pair[1])
+    assert [len(series) for series in metrics.series.values()] == [3, 3]
+
+
+def test_candidates_are_ranked_by_identity(pair, mask, embedding):
+    candidates, *_ = sample(pair, mask, embedding)
+    model = load("IdentityModel")
+    first, second = (
+        run("IdentityDistance", identity_model=model, image=each[None], embedding=embedding)[0]
+        for each in candidates
+    )
+    assert first <= second
+
+
+def test_a_batch_of_targets_shares_one_mask_and_one_identity(mask, embedding):
+    _, targets, _ = run("DrawDemoPortraits", seed=0, pairs=2)
+    both, best, _ = sample((None, targets), mask, embedding, candidates=1)
+    alone, *_ = sample((None, targets[:1]), mask, embedding, candidates=1)
+    assert len(both) == len(best) == 2
+    torch.testing.assert_close(both[:1], alone, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"skip": 4}, "skip is 4 of 4 steps: skip fewer than 4"),
+        ({"sampler": "euler"}, 'sampler is "euler", expected "ddpm" or "ddim"'),
+        ({"mask": torch.ones(1, 32, 64)}, "mask is 32x64, image is 64x64: resize the mask first"),
+        ({"mask": torch.zeros(1, 64, 64)}, "mask 0 is empty"),
+        ({"target": torch.rand(1, 128, 96, 3)}, "target is 128x96, the model edits 64x64"),
+        ({"embedding": torch.rand(3, 256)}, "got 3 embeddings for 1 targets"),
+        ({"embedding": None}, "identity guidance needs an embedding"),
+        ({"keep_background": False}, "there is no parser: give one, or keep the background"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_with_the_numbers(
+    pair, mask, embedding, changes, message
+):
+    with pytest.raises(ValueError, match=message):
+        sample(pair, mask, embedding, **changes)
+
+
+@pytest.mark.parametrize("of_photo", [False, True])
+def test_the_sampler_takes_a_photo_with_its_faces(drawn, aligned, of_photo):
+    photo, faces, reference = drawn[0], aligned[1], drawn[2]
+    size = (1, 216, 384) if of_photo else (1, 64, 64)
+    candidates, best, metrics = run(
+        "GuidedFaceSampler",
+        **{"model": load("FaceDiffusionModel"), "target": photo, "mask": torch.ones(size)},
+        **{"embedding": embed(reference), "faces": faces},
+        **{**QUICK, "steps": 2},
+    )
+    assert candidates.shape == (6, 64, 64, 3) and best.shape == photo.shape
+    for x, y in faces.points[:, 2].long().tolist():
+        assert not torch.equal(best[0, y, x], photo[0, y, x])
