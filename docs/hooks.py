@@ -28,13 +28,16 @@ if "guided_face_edit" not in sys.modules:  # else the tests have loaded it
     import_module("tools").load_checkout()
 
 from guided_face_edit import editor_core  # noqa: E402
-from guided_face_edit.editor_core import cli, presets, settings  # noqa: E402
+from guided_face_edit.editor_core import cli, presets  # noqa: E402
 from guided_face_edit.editor_core.declare import Declaration, declared  # noqa: E402
+from guided_face_edit.editor_core.face.pasting import Pasting  # noqa: E402
 from guided_face_edit.editor_core.guidance.terms import TERMS, TermSettings  # noqa: E402
 from guided_face_edit.editor_core.guidance.windows import ALWAYS, PercentWindow  # noqa: E402
 from guided_face_edit.editor_core.loading.published_files import KNOWN_FILES  # noqa: E402
+from guided_face_edit.editor_core.settings import EditSettings  # noqa: E402
 from guided_face_edit.tools.import_graph.command import draw_rooms  # noqa: E402
 
+DECLARING: dict[str, Any] = {each.__name__: each for each in (EditSettings, Pasting)}
 HELP = ROOT / "web" / "docs"
 BENCHMARKS = ROOT / "benchmarks"
 PART = re.compile(r"^<!-- from the code: (\w+) ?([\w-]*) -->$", re.MULTILINE)
@@ -72,11 +75,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in cells)
 
 
-def settings_table() -> str:
-    """Every number of an edit but those of the terms."""
+def settings_table(of: str = "EditSettings") -> str:
+    """Every declared number of a class of `DECLARING`; of an edit, all but those of its terms."""
     rows = [
         (f"`{name}`", shown(each.default), allowed(each), each.help)
-        for name, each in declared(settings.EditSettings).items()
+        for name, each in declared(DECLARING[of]).items()
     ]
     return table(("setting", "default", "may be", "what it does"), rows)
 
@@ -118,7 +121,7 @@ def acting(term: TermSettings) -> str:
 
 def presets_table() -> str:
     """The settings in which the presets differ."""
-    names = list(declared(settings.EditSettings))
+    names = list(declared(EditSettings))
     rows = [[getattr(each, name) for each in presets.PRESETS.values()] for name in names]
     return table(
         ("setting", *presets.PRESETS),

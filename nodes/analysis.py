@@ -59,7 +59,7 @@ class ParseFace(io.ComfyNode):
                 required(io.Image, "image", "Faces of any size, upright and close."),
             ],
             outputs=[
-                output(sockets.Parsing, "parsing"),
+                output(sockets.Parsing, "parsing", "The scores of every class at every pixel."),
                 output(io.Image, "preview", "One colour a part."),
             ],
         )
@@ -90,7 +90,7 @@ class FaceMask(io.ComfyNode):
                 ),
                 *setting_inputs(EditSettings, "grow", "feather"),
             ],
-            outputs=[output(io.Mask, "mask")],
+            outputs=[output(io.Mask, "mask", "White in the parts, a mask a picture.")],
         )
 
     @classmethod
@@ -123,7 +123,7 @@ class CropEyes(io.ComfyNode):
                 ),
             ],
             outputs=[
-                output(sockets.Eyes, "eyes"),
+                output(sockets.Eyes, "eyes", "A box for each eye, in pixels."),
                 output(io.Image, "left", "The eye on the picture's left."),
                 output(io.Image, "right", "The eye on the picture's right."),
                 output(io.Image, "preview", "The image, its eyes framed."),
@@ -222,7 +222,7 @@ class EmbedIdentity(io.ComfyNode):
                     "person of its own, for the target of the same place.",
                 ),
             ],
-            outputs=[output(sockets.Embedding, "embedding")],
+            outputs=[output(sockets.Embedding, "embedding", "One, or one for each picture.")],
         )
 
     @classmethod
@@ -275,7 +275,7 @@ class SaveIdentityEmbedding(io.ComfyNode):
                 required(sockets.Embedding, "embedding", "From Embed Identity."),
                 prefix_input("identity"),
             ],
-            outputs=[output(io.String, "path")],
+            outputs=[output(io.String, "path", "The file that was written.")],
         )
 
     @classmethod
@@ -300,7 +300,7 @@ class LoadIdentityEmbedding(io.ComfyNode):
                     "identity model that made it.",
                 )
             ],
-            outputs=[output(sockets.Embedding, "embedding")],
+            outputs=[output(sockets.Embedding, "embedding", "As it was saved.")],
         )
 
     @classmethod

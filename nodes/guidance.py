@@ -80,7 +80,7 @@ class TermNode(io.ComfyNode):
                     "Guidance to add this to; without it this is first.",
                 ),
             ],
-            outputs=[output(sockets.Guidance, "guidance")],
+            outputs=[output(sockets.Guidance, "guidance", "With this term at its end.")],
             **facts,
         )
 
@@ -212,7 +212,7 @@ class GuidancePreset(io.ComfyNode):
                     "Used by demo alone; without it LPIPS is left out.",
                 ),
             ],
-            outputs=[output(sockets.Guidance, "guidance")],
+            outputs=[output(sockets.Guidance, "guidance", "The preset's terms.")],
         )
 
     @classmethod

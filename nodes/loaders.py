@@ -107,7 +107,13 @@ class LoadFaceDiffusionModel(LoaderNode):
                     optional=True,
                 ),
             ],
-            outputs=[output(sockets.DiffusionModel, "model")],
+            outputs=[
+                output(
+                    sockets.DiffusionModel,
+                    "model",
+                    "The U-Net, its noise schedule and picture size.",
+                )
+            ],
         )
 
     @classmethod
@@ -142,7 +148,7 @@ class LoadIdentityModel(LoaderNode):
             "insightface, IR-SE50, or FaceNet.",
             search_aliases=["arcface", "insightface", "facenet", "face embedding model"],
             inputs=[cls.file_input()],
-            outputs=[output(sockets.IdentityModel, "identity_model")],
+            outputs=[output(sockets.IdentityModel, "identity_model", "Use one in a whole graph.")],
         )
 
 
@@ -157,7 +163,7 @@ class LoadFaceParser(LoaderNode):
             "The network that names the parts of a face, CelebAMask-HQ's: BiSeNet or ParseNet.",
             search_aliases=["bisenet", "parsenet", "face segmentation model"],
             inputs=[cls.file_input()],
-            outputs=[output(sockets.ParserModel, "parser")],
+            outputs=[output(sockets.ParserModel, "parser", "For parsing, masks and guidance.")],
         )
 
 
@@ -173,7 +179,7 @@ class LoadGazeModel(LoaderNode):
             "face.",
             search_aliases=["eyenet", "l2cs", "gaze estimator"],
             inputs=[cls.file_input()],
-            outputs=[output(sockets.GazeModel, "gaze_model")],
+            outputs=[output(sockets.GazeModel, "gaze_model", "For gazes and guidance.")],
         )
 
 
@@ -190,5 +196,5 @@ class LoadLpipsModel(LoaderNode):
             display_name="Load LPIPS Model",
             search_aliases=["perceptual loss", "vgg"],
             inputs=[cls.file_input()],
-            outputs=[output(sockets.LpipsModel, "lpips_model")],
+            outputs=[output(sockets.LpipsModel, "lpips_model", "The backbone and its heads.")],
         )

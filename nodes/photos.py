@@ -102,7 +102,7 @@ class PasteFacesBack(io.ComfyNode):
                 *setting_inputs(Pasting),
             ],
             outputs=[
-                output(io.Image, "image"),
+                output(io.Image, "image", "The photos with all their faces."),
                 output(io.Mask, "pasted", "Where something was pasted."),
             ],
         )
@@ -151,7 +151,7 @@ class DrawDemoPhoto(io.ComfyNode):
                 ),
             ],
             outputs=[
-                output(io.Image, "image"),
+                output(io.Image, "image", "The photo, or the frames."),
                 output(sockets.Faces, "faces", "As a perfect detector would find them."),
                 output(
                     io.Image,

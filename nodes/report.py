@@ -35,7 +35,7 @@ class MetricsPlot(io.ComfyNode):
             "Draws every term over the steps: each candidate thin, their mean bold.",
             search_aliases=["loss curve"],
             inputs=[required(sockets.Metrics, "metrics", "From Guided Face Sampler.")],
-            outputs=[output(io.Image, "plot")],
+            outputs=[output(io.Image, "plot", "A panel for each term.")],
         )
 
     @classmethod
@@ -61,7 +61,7 @@ class SaveMetrics(io.ComfyNode):
                     choices=FORMATS,
                 ),
             ],
-            outputs=[output(io.String, "path")],
+            outputs=[output(io.String, "path", "The file that was written.")],
         )
 
     @classmethod
@@ -119,7 +119,7 @@ class ComparisonSheet(io.ComfyNode):
                     "side", 256, "Height of every picture, in pixels.", low=64, high=2048, step=8
                 ),
             ],
-            outputs=[output(io.Image, "sheet")],
+            outputs=[output(io.Image, "sheet", "A row of pictures for each of the batch.")],
         )
 
     @classmethod
@@ -165,8 +165,8 @@ class LoadImagePairs(io.ComfyNode):
                 ),
             ],
             outputs=[
-                output(io.Image, "sources", is_output_list=True),
-                output(io.Image, "targets", is_output_list=True),
+                output(io.Image, "sources", "The source of each pair.", is_output_list=True),
+                output(io.Image, "targets", "The target of each pair.", is_output_list=True),
                 output(io.String, "names", "source_on_target.", is_output_list=True),
             ],
         )
@@ -216,8 +216,8 @@ class DrawDemoPortraits(io.ComfyNode):
                 widget("pairs", 1, "How many; the next has the next seed.", low=1, high=64),
             ],
             outputs=[
-                output(io.Image, "source"),
-                output(io.Image, "target"),
+                output(io.Image, "source", "The faces to take."),
+                output(io.Image, "target", "The pictures to edit."),
                 output(io.Image, "true_swap", "The right answer, to compare with."),
             ],
         )

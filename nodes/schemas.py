@@ -35,9 +35,7 @@ def optional(socket: type[io.ComfyTypeIO], name: str, help: str) -> io.Input:
     return socket.Input(name, optional=True, tooltip=help)
 
 
-def output(
-    socket: type[io.ComfyTypeIO], name: str, help: str | None = None, **facts: Any
-) -> io.Output:
+def output(socket: type[io.ComfyTypeIO], name: str, help: str, **facts: Any) -> io.Output:
     """An output under its name; an id might be that of an input, which old hosts refuse."""
     return socket.Output(display_name=name, tooltip=help, **facts)
 

@@ -60,7 +60,7 @@ def test_settings_stand_in_the_documentation_as_they_are_declared(hooks, monkeyp
     class Other:
         skip: int = setting(17, "Steps that are left out.", low=3)
 
-    monkeypatch.setattr(hooks.settings, "EditSettings", Other)
+    monkeypatch.setitem(hooks.DECLARING, "EditSettings", Other)
     assert hooks.settings_table().splitlines()[2:] == [
         "| `skip` | 17 | 3 or more | Steps that are left out. |"
     ]

@@ -35,7 +35,7 @@ def test_arcfaces_points_lie_on_their_places():
     torch.testing.assert_close(transform(faces.affine, faces.points)[0], places, rtol=0, atol=1e-3)
 
 
-def test_a_similarity_is_the_least_squaresface_at(generator):
+def test_a_similarity_is_the_least_squares_one(generator):
     points = torch.rand(3, 5, 2, generator=generator)
     places = torch.rand(5, 2, generator=generator)
     best = similarity(points, places)

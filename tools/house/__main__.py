@@ -1,7 +1,5 @@
 """`python -m tools.house`."""
 
-import sys
-
 from tools import run
 
-sys.exit(run("house"))
+raise SystemExit(run("house"))

@@ -1,7 +1,5 @@
 """`python -m tools.import_graph`."""
 
-import sys
-
 from tools import run
 
-sys.exit(run("import_graph"))
+raise SystemExit(run("import_graph"))

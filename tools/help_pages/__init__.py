@@ -1,0 +1,1 @@
+"""The help pages of the nodes, which ComfyUI and the documentation show."""
