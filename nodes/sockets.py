@@ -2,16 +2,16 @@
 
 from comfy_api.latest import io
 
-DiffusionModel = io.Custom("FACE_DIFFUSION_MODEL")  # host.Hosted[process.DiffusionModel]
-IdentityModel = io.Custom("FACE_IDENTITY_MODEL")  # host.Hosted[identity.IdentityEncoder]
-ParserModel = io.Custom("FACE_PARSER")  # host.Hosted[parsing.FaceParser]
-GazeModel = io.Custom("FACE_GAZE_MODEL")  # host.Hosted[gaze.GazeEstimator]
-LpipsModel = io.Custom("FACE_LPIPS_MODEL")  # host.Hosted[lpips.Lpips]
+DiffusionModel = io.Custom("FACE_DIFFUSION_MODEL")  # host.ManagedModel[process.DiffusionModel]
+IdentityModel = io.Custom("FACE_IDENTITY_MODEL")  # host.ManagedModel[identity.IdentityEncoder]
+ParserModel = io.Custom("FACE_PARSER")  # host.ManagedModel[parsing.FaceParser]
+GazeModel = io.Custom("FACE_GAZE_MODEL")  # host.ManagedModel[gaze.GazeEstimator]
+LpipsModel = io.Custom("FACE_LPIPS_MODEL")  # host.ManagedModel[lpips.Lpips]
 
 Parsing = io.Custom("FACE_PARSING")  # parsing.FaceParsing of a batch
 Eyes = io.Custom("FACE_EYES")  # eyes.EyeBoxes of a batch
 Embedding = io.Custom("FACE_EMBEDDING")  # (n,E) embeddings of unit length
-Guidance = io.Custom("FACE_GUIDANCE")  # tuple[guidance.Link, ...], first wired first
+Guidance = io.Custom("FACE_GUIDANCE")  # guidance.Chain, first wired first
 Metrics = io.Custom("FACE_METRICS")  # metrics.EditMetrics
 
 Faces = io.Custom("FACES")  # records.Faces of a batch of photos

@@ -1,1 +1,1 @@
-"""What is seen in a face: its parts, its eyes and their gaze, its identity."""
+"""Faces in photos, and in faces their parts, eyes, gaze and identity."""

@@ -22,7 +22,7 @@ def eyes_file(folders):
         file.unlink()
 
 
-def test_a_model_file_is_told_in_words(eyes_file):
+def test_a_model_file_is_described(eyes_file):
     (choice,) = BY_NAME["InspectModelFile"].GET_SCHEMA().inputs
     assert {"gaze/eyes.pt", "gaze/demo.safetensors", "parsing/demo.safetensors"} <= {
         *choice.options
@@ -42,8 +42,8 @@ def test_a_model_file_is_converted_into_the_folder_of_its_kind(folders, eyes_fil
     written = eyes_file.with_suffix(".safetensors")
     assert str(written) in report and written.stat().st_size < eyes_file.stat().st_size
     assert "eyes.safetensors" in folders.get_filename_list("face_edit_gaze")
-    (hosted,) = run("LoadGazeModel", model_name="eyes.safetensors")
-    assert hosted.model.network.config.nfeatures == 4
+    (managed,) = run("LoadGazeModel", model_name="eyes.safetensors")
+    assert managed.model.network.config.nfeatures == 4
     with pytest.raises(FileExistsError, match="is there already: name another, or overwrite it"):
         run("ConvertModelFile", **inputs)
     run("ConvertModelFile", **inputs | {"overwrite": True})

@@ -1,6 +1,6 @@
 """Our workflows as code; `workflow_formats` makes files of them.
 
-`python -m pytest tests/test_workflows.py --rewrite` writes the files anew.
+`python -m pytest tests/test_workflows.py --rewrite` writes the files again.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from .workflow_parts import (
     DEMO_SIZE,
     Workflow,
     align,
+    analyse,
     demo_chain,
     demo_models,
     drawn_pair,
     drawn_photo,
     edit_photo,
-    look,
     preset_chain,
     sample,
     sampling_of,
@@ -38,11 +38,11 @@ def face_swap_demo() -> Workflow:
         "`face_swap_diffface`.",
     )
     models = demo_models(flow)
-    pair, seen = drawn_pair(flow, models, seed=0)
-    chain = demo_chain(flow, models, seen["eyes"])
-    edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **sampling_of(DEMO))
+    pair, analysis = drawn_pair(flow, models, seed=0)
+    chain = demo_chain(flow, models, analysis["eyes"])
+    edit = sample(flow, models["diffusion"], pair["target"], analysis, chain, **sampling_of(DEMO))
     flow.group("Result")
-    side_by_side = sheet(flow, pair["source"], pair["target"], seen, edit["best"])
+    side_by_side = sheet(flow, pair["source"], pair["target"], analysis, edit["best"])
     flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
     flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/demo")
     return flow
@@ -71,10 +71,10 @@ def face_swap_diffface() -> Workflow:
     source = flow.add("LoadImage", "Source: whose face", image="source.png")
     target = flow.add("LoadImage", "Target: what is edited", image="target.png")
     target = scaled(flow, target["IMAGE"], 256)
-    seen = look(flow, models, source["IMAGE"], target["IMAGE"])
-    chain = preset_chain(flow, models, seen["eyes"], "diffface")
+    analysis = analyse(flow, models, source["IMAGE"], target["IMAGE"])
+    chain = preset_chain(flow, models, analysis["eyes"], "diffface")
     numbers = sampling_of(preset("diffface"))
-    edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
+    edit = sample(flow, models["diffusion"], target["IMAGE"], analysis, chain, **numbers)
     flow.group("Result")
     flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
     flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/edit")
@@ -89,22 +89,22 @@ def analysis_only() -> Workflow:
         "far it is from a source. Nothing is edited.",
     )
     models = demo_models(flow)
-    pair, seen = drawn_pair(flow, models, seed=3)
+    pair, analysis = drawn_pair(flow, models, seed=3)
     gaze = flow.own(
         "EstimateGaze",
         gaze_model=models["gaze"]["gaze_model"],
         image=pair["target"],
-        eyes=seen["eyes"]["eyes"],
+        eyes=analysis["eyes"]["eyes"],
     )
     distance = flow.own(
         "IdentityDistance",
         identity_model=models["identity"]["identity_model"],
         image=pair["target"],
-        embedding=seen["embedding"]["embedding"],
+        embedding=analysis["embedding"]["embedding"],
     )
     flow.group("Shown")
-    flow.add("PreviewImage", "Parts", images=seen["parsed"]["preview"])
-    flow.add("PreviewImage", "Left eye", images=seen["eyes"]["left"])
+    flow.add("PreviewImage", "Parts", images=analysis["parsed"]["preview"])
+    flow.add("PreviewImage", "Left eye", images=analysis["eyes"]["left"])
     flow.add("PreviewImage", "Gaze", images=gaze["arrows"])
     flow.add("PreviewAny", "Gaze in degrees", source=gaze["text"])
     flow.add("PreviewAny", "Distance to the source", source=distance["text"])
@@ -120,10 +120,10 @@ def candidates_and_metrics() -> Workflow:
         "and CSV.",
     )
     models = demo_models(flow)
-    pair, seen = drawn_pair(flow, models, seed=1)
-    chain = preset_chain(flow, models, seen["eyes"], "demo")
+    pair, analysis = drawn_pair(flow, models, seed=1)
+    chain = preset_chain(flow, models, analysis["eyes"], "demo")
     numbers = {**sampling_of(DEMO), "candidates": 8}
-    edit = sample(flow, models["diffusion"], pair["target"], seen, chain, **numbers)
+    edit = sample(flow, models["diffusion"], pair["target"], analysis, chain, **numbers)
     flow.group("Result")
     flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
     plot = flow.own("MetricsPlot", metrics=edit["metrics"])
@@ -153,12 +153,12 @@ def batch_pairs() -> Workflow:
         "LoadImagePairs", source_folder="sources", target_folder="targets", pairing="in order"
     )
     target = scaled(flow, pairs["targets"], DEMO_SIZE, "To the model's size")
-    seen = look(flow, models, pairs["sources"], target["IMAGE"])
-    chain = demo_chain(flow, models, seen["eyes"])
+    analysis = analyse(flow, models, pairs["sources"], target["IMAGE"])
+    chain = demo_chain(flow, models, analysis["eyes"])
     numbers = {**sampling_of(DEMO), "candidates": 2}
-    edit = sample(flow, models["diffusion"], target["IMAGE"], seen, chain, **numbers)
+    edit = sample(flow, models["diffusion"], target["IMAGE"], analysis, chain, **numbers)
     flow.group("Result")
-    side_by_side = sheet(flow, pairs["sources"], target["IMAGE"], seen, edit["best"])
+    side_by_side = sheet(flow, pairs["sources"], target["IMAGE"], analysis, edit["best"])
     flow.add("PreviewImage", "Pair by pair", images=side_by_side["sheet"])
     flow.own("SaveEditedImage", "Best edits", images=edit["best"], filename_prefix="face_edit/pair")
     return flow

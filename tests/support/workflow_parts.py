@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ...editor_core.guidance.terms import TermSettings
 from ...editor_core.presets import preset
-from ...editor_core.settings import EditSettings, TermSettings
+from ...editor_core.settings import EditSettings
 
 DEMO, DEMO_SIZE = preset("demo"), 64
 
@@ -71,8 +72,10 @@ def demo_models(flow: Workflow) -> dict[str, Node]:
     }
 
 
-def look(flow: Workflow, models: Mapping[str, Node], source: Out, target: Out) -> dict[str, Node]:
-    """Everything that is seen in the pair before the edit."""
+def analyse(
+    flow: Workflow, models: Mapping[str, Node], source: Out, target: Out
+) -> dict[str, Node]:
+    """What the nodes read in the pair before the edit."""
     flow.group("What is seen")
     parsed = flow.own("ParseFace", parser=models["parser"]["parser"], image=target)
     mask = flow.own("FaceMask", parsing=parsed["parsing"], parts="face", grow=0, feather=0.0)
@@ -93,30 +96,30 @@ def demo_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node) -> Node:
     chain = flow.own(
         "IdentityGuidance",
         identity_model=models["identity"]["identity_model"],
-        **pull(DEMO.identity),
+        **weight(DEMO.identity),
         views=DEMO.views,
         **views,
     )
     chain = flow.own(
         "ParsingGuidance",
         parser=models["parser"]["parser"],
-        **pull(DEMO.parsing),
+        **weight(DEMO.parsing),
         guidance=chain["guidance"],
     )
     chain = flow.own(
         "GazeGuidance",
         gaze_model=models["gaze"]["gaze_model"],
         eyes=eyes["eyes"],
-        **pull(DEMO.gaze),
+        **weight(DEMO.gaze),
         guidance=chain["guidance"],
     )
     chain = flow.own(
         "LpipsGuidance",
         lpips_model=models["lpips"]["lpips_model"],
-        **pull(DEMO.lpips),
+        **weight(DEMO.lpips),
         guidance=chain["guidance"],
     )
-    return flow.own("PixelGuidance", **pull(DEMO.pixel), guidance=chain["guidance"])
+    return flow.own("PixelGuidance", **weight(DEMO.pixel), guidance=chain["guidance"])
 
 
 def preset_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node, name: str) -> Node:
@@ -134,7 +137,7 @@ def preset_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node, name: s
     )
 
 
-def pull(term: TermSettings) -> dict[str, float]:
+def weight(term: TermSettings) -> dict[str, float]:
     """The scale and the window of a term, as a node asks for them."""
     return {"scale": float(term.scale), **asdict(term.window)}
 
@@ -151,14 +154,19 @@ def sampling_of(settings: EditSettings) -> dict[str, Any]:
 def drawn_pair(
     flow: Workflow, models: Mapping[str, Node], seed: int
 ) -> tuple[Node, dict[str, Node]]:
-    """A drawn source and target, and what is seen in them."""
+    """A drawn source and target, and what the nodes read in them."""
     flow.group("Pictures")
     pair = flow.own("DrawDemoPortraits", seed=seed, pairs=1)
-    return pair, look(flow, models, pair["source"], pair["target"])
+    return pair, analyse(flow, models, pair["source"], pair["target"])
 
 
 def sample(
-    flow: Workflow, model: Node, target: Out, seen: Mapping[str, Node], chain: Node, **numbers: Any
+    flow: Workflow,
+    model: Node,
+    target: Out,
+    analysis: Mapping[str, Node],
+    chain: Node,
+    **numbers: Any,
 ) -> Node:
     """The sampler in a column of its own."""
     flow.group("Edit")
@@ -166,21 +174,23 @@ def sample(
         "GuidedFaceSampler",
         model=model["model"],
         target=target,
-        mask=seen["mask"]["mask"],
-        embedding=seen["embedding"]["embedding"],
+        mask=analysis["mask"]["mask"],
+        embedding=analysis["embedding"]["embedding"],
         guidance=chain["guidance"],
         **{"seed": 0, "candidates": 4, "keep_background": True, "noise": "per image", **numbers},
     )
 
 
-def sheet(flow: Workflow, source: Out, target: Out, seen: Mapping[str, Node], edited: Out) -> Node:
+def sheet(
+    flow: Workflow, source: Out, target: Out, analysis: Mapping[str, Node], edited: Out
+) -> Node:
     """Everything side by side."""
     return flow.own(
         "ComparisonSheet",
         source=source,
         target=target,
-        parsing=seen["parsed"]["parsing"],
-        mask=seen["mask"]["mask"],
+        parsing=analysis["parsed"]["parsing"],
+        mask=analysis["mask"]["mask"],
         edited=edited,
         side=256,
     )
@@ -237,17 +247,23 @@ def edit_photo(
     aligned: Node,
     **numbers: Any,
 ) -> Node:
-    """What is seen in the crops, the guidance of the demo, and the edit of the photo."""
-    seen = look(flow, models, source["source"], aligned["crops"])
-    seen["eyes"].inputs |= {"image": photo["image"], "faces": aligned["faces"]}
-    chain = preset_chain(flow, models, seen["eyes"], "demo")
+    """What the nodes read in the crops, the guidance of the demo, and the edit of the photo."""
+    analysis = analyse(flow, models, source["source"], aligned["crops"])
+    analysis["eyes"].inputs |= {"image": photo["image"], "faces": aligned["faces"]}
+    chain = preset_chain(flow, models, analysis["eyes"], "demo")
     numbers = {**sampling_of(DEMO), "candidates": 2, **numbers}
     edit = sample(
-        flow, models["diffusion"], photo["image"], seen, chain, faces=aligned["faces"], **numbers
+        flow,
+        models["diffusion"],
+        photo["image"],
+        analysis,
+        chain,
+        faces=aligned["faces"],
+        **numbers,
     )
     flow.group("Result")
     flow.add("PreviewImage", "Before", images=photo["image"])
-    flow.add("PreviewImage", "The eyes that were found", images=seen["eyes"]["preview"])
+    flow.add("PreviewImage", "The eyes that were found", images=analysis["eyes"]["preview"])
     flow.add("PreviewImage", "The edited crops", images=edit["candidates"])
     flow.own(
         "SaveEditedImage", "After", images=edit["best"], filename_prefix=f"face_edit/{flow.name}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...editor_core.guidance.terms import TERMS, TermSettings
+from ...editor_core.guidance.terms import TERMS, GuidanceTerm, TermSettings
 from ...editor_core.guidance.windows import PercentWindow
 from ...editor_core.loading.published_files import KNOWN_FILES
 from ...editor_core.settings import EditSettings
@@ -93,59 +93,37 @@ def as_number(value: float) -> str:
 def further_tables(node: Any) -> list[str]:
     """What the presets set on a node, or which published files it loads."""
     if issubclass(node, TermNode):
-        return ["## Presets", term_table(node.term.name)]
+        return ["## Presets", weights_table(node.term)]
     if node is GuidancePreset:
-        return [
-            "## Presets",
-            chain_table(),
-            "To match, set at Guided Face Sampler:",
-            sampling_table(),
-        ]
+        match = "To match, set at Guided Face Sampler:"
+        return ["## Presets", weights_table(*TERMS), match, sampling_table()]
+    if node is GuidedFaceSampler:
+        return ["## Presets", sampling_table()]
     if issubclass(node, LoaderNode):
-        return ["## Published files", files_table(node.kind)]
-    return ["## Presets", sampling_table()] if node is GuidedFaceSampler else []
+        files = (each for each in KNOWN_FILES if each.kind == node.kind and each.loads)
+        rows = [(f"`{each.name}`", each.origin, each.licence) for each in files]
+        return ["## Published files", markdown_table(("File", "From", "Licence"), rows)]
+    return []
 
 
-def files_table(kind: str) -> str:
-    """The published files of a kind that a loader takes."""
-    files = (each for each in KNOWN_FILES if each.kind == kind and each.loads)
-    rows = [(f"`{each.name}`", each.origin, each.licence) for each in files]
-    return markdown_table(("File", "From", "Licence"), rows)
+def weights_table(*terms: type[GuidanceTerm]) -> str:
+    """The scales and windows of terms in every preset."""
+    rows = [
+        (term.name, *(weight_of(settings, term.name) for settings in CHOICES.values()))
+        for term in terms
+    ]
+    return markdown_table(("Term", *(f"`{key}`" for key in CHOICES)), rows)
 
 
-def term_table(name: str) -> str:
-    """A term's scale and window in every preset."""
-    rows = [(f"`{key}`", *weight_of(settings, name)) for key, settings in CHOICES.items()]
-    head = ("Preset", "scale", "start_percent", "end_percent", "views")
-    return markdown_table(head[: len(rows[0])], rows)
-
-
-def weight_of(settings: EditSettings, name: str) -> list[str]:
-    """The numbers of a term."""
+def weight_of(settings: EditSettings, name: str) -> str:
+    """The scale and the window of a term, and the views of the identity."""
     weight: TermSettings = getattr(settings, name)
     if not weight.scale:
-        return ["left out", "", ""]
+        return "left out"
     assert isinstance(weight.window, PercentWindow)  # of every preset that a node has
     start, end = weight.window.start_percent, weight.window.end_percent
-    views = [settings.views] if name == "identity" else []
-    return [as_number(each) for each in (weight.scale, start, end, *views)]
-
-
-def chain_table() -> str:
-    """Every term of every preset."""
-    head = ("Term", *(f"`{key}`" for key in CHOICES))
-    rows = []
-    for term in TERMS:
-        numbers = [weight_of(settings, term.name) for settings in CHOICES.values()]
-        rows.append((term.name, *map(in_words, numbers)))
-    return markdown_table(head, rows)
-
-
-def in_words(weight: Sequence[str]) -> str:
-    """A term's numbers in a cell."""
-    scale, start, end, *views = weight
-    window = "" if (start, end) in (("", ""), ("0", "1")) else f", from {start} to {end}"
-    return scale + window + "".join(f", {each} views" for each in views)
+    window = f"{as_number(weight.scale)}, from {as_number(start)} to {as_number(end)}"
+    return f"{window}, {settings.views} views" if name == "identity" else window
 
 
 def sampling_table() -> str:

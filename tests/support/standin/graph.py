@@ -105,6 +105,6 @@ def _check_files(
     """The node's own validation, which sees constants only, and of those what it names."""
     names = signature(node.validate_inputs).parameters
     constants = {name: value for name, value in inputs.items() if not is_link(wired[name])}
-    verdict = node.validate_inputs(**{k: v for k, v in constants.items() if k in names})
-    if verdict is not True:
-        raise GraphError(str(verdict))
+    answer = node.validate_inputs(**{k: v for k, v in constants.items() if k in names})
+    if answer is not True:
+        raise GraphError(str(answer))

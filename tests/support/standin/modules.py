@@ -48,7 +48,7 @@ class ModelPatcher:
 
 
 class ProgressBar:
-    """Remembers what it was told; `on_update` may interrupt, as the user may."""
+    """Remembers its updates, for the tests."""
 
     updates: list[tuple[int, int, Any]] = []  # noqa: RUF012  read by tests, cleared by them
 
