@@ -206,11 +206,7 @@ class GuidancePreset(io.ComfyNode):
                 required(sockets.ParserModel, "parser", "From Load Face Parser."),
                 optional(sockets.GazeModel, "gaze_model", "Without it the gaze is left out."),
                 optional(sockets.Eyes, "eyes", "Of the targets; needed for the gaze."),
-                optional(
-                    sockets.LpipsModel,
-                    "lpips_model",
-                    "Used by demo alone; without it LPIPS is left out.",
-                ),
+                optional(sockets.LpipsModel, "lpips_model", "Without it LPIPS is left out."),
             ],
             outputs=[output(sockets.Guidance, "guidance", "The preset's terms.")],
         )

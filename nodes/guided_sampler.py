@@ -25,6 +25,7 @@ from .schemas import node_schema, optional, output, required, seed_input, settin
 class GuidedFaceSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
+        declarations = declared(EditSettings)
         return node_schema(
             "GuidedFaceSampler",
             "Edits the target inside the mask: noises it, then denoises it, guided by the chain. "
@@ -53,10 +54,10 @@ class GuidedFaceSampler(io.ComfyNode):
                     "guidance that knows identities needs it.",
                 ),
                 optional(sockets.Guidance, "guidance", "The chain of terms; none draws freely."),
-                seed_input(declared(EditSettings)["seed"].help, high=0xFFFFFFFFFFFF),
+                seed_input(declarations["seed"].help, high=0xFFFFFFFFFFFF),
                 widget(
                     "steps",
-                    100,
+                    int(declarations["respacing"].default),
                     "Steps of the whole schedule, of which skip are left out. More is finer and "
                     "slower.",
                     low=1,

@@ -1,7 +1,5 @@
 """The pairs of a batch on a Ray cluster, by Ray's own pool of actors."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Which faces of its pictures a command edits, and how they are pasted back."""
 
-from __future__ import annotations
-
 import argparse
 from functools import partial
 from pathlib import Path

@@ -27,8 +27,8 @@ def run_tool(name: str, arguments: Sequence[str]) -> int:
     """Run a tool of the checkout that this package is in."""
     if not (CHECKOUT / "tools" / name).is_dir():
         raise ValueError(
-            f"{name} is a tool of the repository, which this installation has not: clone it, and "
-            f"run python -m tools.{name} there"
+            f"{name} is a tool of the repository and not in this installation: clone the "
+            f"repository, and run python -m tools.{name} in it"
         )
     print(f"{name} has moved: python -m tools.{name}", file=sys.stderr)
     package = __name__.removesuffix("editor_core.cli.moved")  # of the checkout, if it has a name

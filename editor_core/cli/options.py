@@ -1,7 +1,5 @@
 """Arguments that several commands share: settings, as they are declared, and models."""
 
-from __future__ import annotations
-
 import argparse
 from dataclasses import replace
 from pathlib import Path

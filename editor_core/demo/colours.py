@@ -74,8 +74,3 @@ def lip_colour(face) -> torch.Tensor:
     )
     depth = (0.45 + 0.55 * face["lip_depth"])[:, None, None, None]
     return depth * tone + (1 - depth) * skin_colour(face)
-
-
-def cloth_colour(scene) -> torch.Tensor:
-    """Colour of the garment."""
-    return hsl(scene["cloth_hue"], scene["cloth_saturation"], scene["cloth_lightness"])

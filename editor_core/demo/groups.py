@@ -120,8 +120,13 @@ def random_groups(seed: int, people: int, frames: int, size: Size) -> list[Group
     """The same people in every frame, on their way from one pose to another."""
     generator = torch.Generator().manual_seed(UNSEEN + seed)
     first = random_group(people, size, generator)
-    last = move_group(first, generator)
-    return [interpolate_group(first, last, k / max(1, frames - 1)) for k in range(frames)]
+    last, groups = move_group(first, generator), []
+    for k in range(frames):
+        share = k / max(1, frames - 1)
+        values = torch.lerp(first.scene.values, last.scene.values, share)
+        place = torch.lerp(first.place, last.place, share)
+        groups.append(replace(first, scene=replace(first.scene, values=values), place=place))
+    return groups
 
 
 def random_group(people: int, size: Size, generator: torch.Generator) -> Group:
@@ -164,9 +169,3 @@ def move_group(group: Group, generator: torch.Generator) -> Group:
     shift = sway * (2 * torch.rand(len(group), 2, generator=generator) - 1)
     place = torch.cat([group.place[:, :, :2], group.place[:, :, 2:] + shift[..., None]], 2)
     return replace(group, scene=group.scene.with_(**pose), place=place)
-
-
-def interpolate_group(first: Group, last: Group, share: float) -> Group:
-    """The people after a share of the way, 0 to 1."""
-    scene = replace(first.scene, values=torch.lerp(first.scene.values, last.scene.values, share))
-    return replace(first, scene=scene, place=torch.lerp(first.place, last.place, share))

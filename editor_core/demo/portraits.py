@@ -16,7 +16,7 @@ from ..face.gaze import Gaze
 from ..face.parsing import FacePart
 from . import features
 from .canvas import Canvas, column, smooth
-from .colours import cloth_colour, hair_colour, hsl, rgb_colour, skin_colour
+from .colours import hair_colour, hsl, rgb_colour, skin_colour
 from .head import Head, pose_head
 from .people import Identity, OuterHead, Scene
 
@@ -117,7 +117,8 @@ def hair_with_strands(outer: OuterHead, across, along) -> torch.Tensor:  # -> (B
 
 def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:
     """Neck, shoulders and, sometimes, a necklace."""
-    skin, cloth, gold = skin_colour(outer), cloth_colour(scene), rgb_colour(*GOLD)
+    skin, gold = skin_colour(outer), rgb_colour(*GOLD)
+    cloth = hsl(scene["cloth_hue"], scene["cloth_saturation"], scene["cloth_lightness"])
     x = canvas.x - column(scene["x"]) * 0.8
     neck = torch.maximum(x.abs() - head.width * 0.56, 0.2 - canvas.y)
     under_chin = 0.66 + 0.30 * smooth(head.sy, 0.98, 1.30)

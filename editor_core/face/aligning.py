@@ -1,7 +1,5 @@
 """The crops of faces, each cut out of its photo to the template of a model family."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """Which of the faces: by order and number, by likeness to somebody, by a mask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +9,7 @@ from torch import Tensor
 from ..declare import check, setting
 from .finding import require_masks
 from .identity import identity_distance
-from .records import Faces
+from .records import Faces, groups_of
 
 SAME_PERSON = 0.6  # identity distance up to which two faces are taken for one person's
 
@@ -61,28 +59,15 @@ def choose_by_number(faces: Faces, choice: FaceChoice) -> Faces:
 
 def _places(faces: Faces, key: Tensor) -> Tensor:  # (n,) -> (n,)
     """Every face's place by `key`, in its frame, or among all the people where they are known."""
-    if faces.person is not None:
-        return _places_of_people(faces.person, key)
     place = torch.zeros_like(faces.frame)
-    for rows in _by_frame(faces):
-        place[rows] = key[rows].argsort(stable=True).argsort()
+    if faces.person is None:
+        for rows in groups_of(faces.frame):
+            place[rows] = key[rows].argsort(stable=True).argsort()
+        return place
+    people = groups_of(faces.person)
+    for rank, rows in enumerate(sorted(people, key=lambda rows: key[rows].mean().item())):
+        place[rows] = rank
     return place
-
-
-def _places_of_people(person: Tensor, key: Tensor) -> Tensor:  # (n,), (n,) -> (n,)
-    people = person.unique()
-    means = [key[person == each].mean().item() for each in people]
-    ranked = sorted(zip(means, people.tolist(), strict=True))
-    rank = {number: place for place, (_, number) in enumerate(ranked)}
-    return torch.tensor([rank[number] for number in person.tolist()], dtype=torch.int64)
-
-
-def _by_frame(faces: Faces) -> list[list[int]]:
-    """The rows of every frame that has faces."""
-    return [
-        (faces.frame == frame).nonzero().flatten().tolist()
-        for frame in faces.frame.unique().tolist()
-    ]
 
 
 def numbers_in(text: str) -> list[int] | None:
@@ -93,10 +78,8 @@ def numbers_in(text: str) -> list[int] | None:
     return [int(word) for word in words] or None
 
 
-def choose_by_likeness(
-    faces: Faces, reference: Tensor, max_distance: float = SAME_PERSON
-) -> Faces:  # reference (m,E)
-    """In every frame the face most like one of m people, one for each.
+def choose_by_likeness(faces: Faces, reference: Tensor, max_distance: float = SAME_PERSON) -> Faces:
+    """In every frame the face most like one of m people, one for each; `reference` is (m,E).
 
     A face further than `max_distance` (identity distance) from a person is not theirs.
     """
@@ -107,7 +90,7 @@ def choose_by_likeness(
     distance = identity_distance(faces.embedding[:, None], reference[None])  # (n,m)
     chosen = {
         rows[int(column.argmin())]
-        for rows in _by_frame(faces)
+        for rows in groups_of(faces.frame)
         for column in distance[rows].T
         if column.min() <= max_distance
     }

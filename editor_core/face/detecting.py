@@ -3,8 +3,6 @@
 YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20, 2023.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path

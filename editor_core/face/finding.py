@@ -1,7 +1,5 @@
 """Faces from what a caller knows of them: landmarks, boxes, masks, numbers, or nothing at all."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Find, align, embed and choose faces: what the command line, batches and nodes share."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

@@ -3,8 +3,6 @@
 Pictures are (B,H,W,3 or 4) in [0,1]; boxes are in the pictures, or in the crops of given faces.
 """
 
-from __future__ import annotations
-
 import torch
 from PIL import ImageDraw
 from torch import Tensor

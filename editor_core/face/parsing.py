@@ -37,19 +37,10 @@ class FacePart(IntEnum):
 
 
 FACE_PARTS = (
-    FacePart.SKIN,
-    FacePart.L_BROW,
-    FacePart.R_BROW,
-    FacePart.L_EYE,
-    FacePart.R_EYE,
-    FacePart.NOSE,
-    FacePart.MOUTH,
-    FacePart.U_LIP,
-    FacePart.L_LIP,
+    *(FacePart.SKIN, FacePart.L_BROW, FacePart.R_BROW, FacePart.L_EYE, FacePart.R_EYE),
+    *(FacePart.NOSE, FacePart.MOUTH, FacePart.U_LIP, FacePart.L_LIP),
 )
 """The parts that a swap replaces."""
-
-FACE = "face"  # the name of all of these
 
 BISENET_CLASSES = tuple(FacePart)
 PARSENET_CLASSES = tuple(
@@ -59,25 +50,10 @@ PARSENET_CLASSES = tuple(
 """The parts in the order of each network's classes."""
 
 COLOURS = (
-    (38, 42, 51),
-    (236, 188, 160),
-    (124, 84, 52),
-    (166, 116, 74),
-    (64, 132, 214),
-    (110, 186, 238),
-    (90, 90, 140),
-    (214, 140, 120),
-    (196, 116, 96),
-    (240, 206, 70),
-    (244, 154, 120),
-    (120, 30, 44),
-    (222, 84, 104),
-    (196, 56, 84),
-    (212, 164, 138),
-    (226, 188, 60),
-    (84, 140, 108),
-    (92, 62, 44),
-    (140, 98, 190),
+    *((38, 42, 51), (236, 188, 160), (124, 84, 52), (166, 116, 74), (64, 132, 214)),
+    *((110, 186, 238), (90, 90, 140), (214, 140, 120), (196, 116, 96), (240, 206, 70)),
+    *((244, 154, 120), (120, 30, 44), (222, 84, 104), (196, 56, 84), (212, 164, 138)),
+    *((226, 188, 60), (84, 140, 108), (92, 62, 44), (140, 98, 190)),
 )
 """One RGB colour a part, 0..255, for pictures of a parsing."""
 
@@ -85,7 +61,6 @@ COLOURS = (
 class ParsingNetwork(Protocol):
     def logits(self, x: Tensor) -> Tensor:  # (B,3,S,S) -> (B,19,S,S)
         """Scores of the network's own classes, unnormalised."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -98,10 +73,8 @@ class FaceParser:
     resize: Callable[[Tensor, ImageSize], Tensor] = resize
     classes: Sequence[FacePart] = BISENET_CLASSES
 
-    def logits(
-        self, image: Tensor, size: ImageSize | None = None
-    ) -> Tensor:  # (B,3,H,W) -> (B,19,h,w)
-        """Scores of each `FacePart` in a picture in [-1, 1], at `size` or else at its own."""
+    def logits(self, image: Tensor, size: ImageSize | None = None) -> Tensor:  # (B,19,h,w)
+        """Scores of each `FacePart` in (B,3,H,W) in [-1, 1], at `size` or else at its own."""
         x = self.normalise(self.resize(image, self.size))
         height, width = image.shape[-2:]
         scores = self.resize(self.network.logits(x), size or (height, width)).unbind(1)
@@ -173,20 +146,14 @@ def require_face(parsing: FaceParsing, name: str = "picture") -> None:
 
 def parts_named(names: str) -> tuple[FacePart, ...]:
     """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces."""
-    parts: list[FacePart] = []
-    for name in filter(None, (word.strip() for word in names.split(","))):
-        parts += FACE_PARTS if name.lower() == FACE else [_part_named(name)]
-    if not parts:
+    known = {"face": FACE_PARTS, **{part.name.lower(): (part,) for part in FacePart}}
+    words = [word.strip() for word in names.split(",") if word.strip()]
+    if not words:
         raise ValueError("no parts are named: name some, for instance face, or l_eye, r_eye")
-    return tuple(dict.fromkeys(parts))
-
-
-def _part_named(name: str) -> FacePart:
-    try:
-        return FacePart[name.upper()]
-    except KeyError:
-        known = ", ".join(part.name.lower() for part in FacePart)
-        raise ValueError(f'there is no part "{name}", expected {FACE}, {known}') from None
+    for name in words:
+        if name.lower() not in known:
+            raise ValueError(f'there is no part "{name}", expected {", ".join(known)}')
+    return tuple(dict.fromkeys(part for name in words for part in known[name.lower()]))
 
 
 def paint_parsing(labels: Tensor) -> Tensor:  # (B,H,W) -> (B,H,W,3) in [0, 1]

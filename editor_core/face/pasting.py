@@ -4,8 +4,6 @@ What is pasted is the difference between the edited crop and the one that was cu
 unchanged crop changes nothing, and a changed one brings no blur where it did not change.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from itertools import pairwise
 

@@ -57,19 +57,14 @@ class Faces:
     @property
     def area(self) -> Tensor:  # (n,)
         """The pixels that every box covers."""
-        width, height = (self.box[:, 2:] - self.box[:, :2]).clamp(min=0).unbind(1)
-        return width * height
+        return (self.box[:, 2:] - self.box[:, :2]).clamp(min=0).prod(1)
 
     def without_faces(self) -> list[int]:
         """The frames in which there is no face."""
         return sorted(set(range(self.frames)) - set(self.frame.tolist()))
 
     def aligned(self) -> tuple[Tensor, int]:  # (n,2,3), pixels
-        """The affine and the side of the crops.
-
-        Raises:
-            ValueError: The faces are not aligned.
-        """
+        """The affine and the side of the crops; `ValueError` where there are none yet."""
         if self.affine is None or self.crop_size is None:
             raise ValueError("the faces have no crops yet, expected aligned ones: align them first")
         return self.affine, self.crop_size
@@ -91,6 +86,11 @@ def make_faces(
     faces = Faces(index, box.float(), points.float(), score.float(), size, frames, landmarks)
     keys = zip(frame, faces.centre.tolist(), range(len(faces)), strict=True)
     return faces.rows([k for _, _, k in sorted(keys)])
+
+
+def groups_of(numbers: Tensor) -> list[list[int]]:  # (n,)
+    """The rows of every number that occurs, the lowest number's first."""
+    return [(numbers == each).nonzero().flatten().tolist() for each in numbers.unique()]
 
 
 def no_faces(size: Size, frames: int) -> Faces:

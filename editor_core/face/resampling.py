@@ -3,8 +3,6 @@
 Coordinates are x, y in pixels; the upper left corner of the first pixel is (0, 0).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

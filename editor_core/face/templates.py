@@ -1,7 +1,5 @@
 """How the pictures that a model learned from were cut out of photos, a template a family."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """Frames of one clip: which faces are one person's, smooth crops, how much they flicker."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

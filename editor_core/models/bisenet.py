@@ -24,10 +24,8 @@ class BiSeNetConfig:
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "BiSeNetConfig":
         """The configuration of a network, from the shapes of its tensors."""
-        return cls(
-            num_classes=len(tensors["conv_out.conv_out.weight"]),
-            width=len(tensors["cp.resnet.conv1.weight"]),
-        )
+        classes, width = tensors["conv_out.conv_out.weight"], tensors["cp.resnet.conv1.weight"]
+        return cls(num_classes=len(classes), width=len(width))
 
 
 class BiSeNet(nn.Module):
@@ -46,12 +44,9 @@ class BiSeNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B,3,H,W) normalised as ImageNet -> logits of the main and the other heads (B,K,H,W)"""
         spatial, context8, context16 = self.cp(x)
-        outputs = (
-            self.conv_out(self.ffm(spatial, context8)),
-            self.conv_out16(context8),
-            self.conv_out32(context16),
-        )
-        main, aux16, aux32 = (_resize_to(output, x) for output in outputs)
+        main = self.conv_out(self.ffm(spatial, context8))
+        heads = (main, self.conv_out16(context8), self.conv_out32(context16))
+        main, aux16, aux32 = (_resize_to(head, x) for head in heads)
         return main, aux16, aux32
 
     def logits(self, x: Tensor) -> Tensor:
@@ -91,7 +86,7 @@ class ResNet18(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         widths = [2**index * width for index in range(RESNET_STAGES)]
-        stages = make_stages(BasicBlock, width, widths, (2, 2, 2, 2), (1, 2, 2, 2))
+        stages = make_stages(BasicBlock, width, widths, (2, 2, 2, 2), first_stride=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,8 +108,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.downsample = shortcut(channels, out_channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
         h = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
         return relu(h + self.downsample(x))
 
@@ -128,8 +122,7 @@ class AttentionRefinement(nn.Module):
         self.conv_atten = nn.Conv2d(out_channels, out_channels, 1, bias=False)
         self.bn_atten = nn.BatchNorm2d(out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H,W)
         features = self.conv(x)
         return features * sigmoid(self.bn_atten(self.conv_atten(_global_mean(features))))
 
@@ -143,21 +136,18 @@ class FeatureFusion(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels // 4, 1, bias=False)
         self.conv2 = nn.Conv2d(channels // 4, channels, 1, bias=False)
 
-    def forward(self, spatial: Tensor, context: Tensor) -> Tensor:
-        """(B,C/2,H,W), (B,C/2,H,W) -> (B,C,H,W)"""
+    def forward(self, spatial: Tensor, context: Tensor) -> Tensor:  # (B,C/2,H,W) x2 -> (B,C,H,W)
         features = self.convblk(torch.cat([spatial, context], dim=1))
         weights = sigmoid(self.conv2(relu(self.conv1(_global_mean(features)))))
         return features + features * weights
 
 
 def _conv_block(channels: int, out_channels: int, kernel: int) -> nn.Sequential:
-    return conv_norm_relu(
-        nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
-    )
+    conv = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
+    return conv_norm_relu(conv)
 
 
 def _head(channels: int, hidden: int, num_classes: int) -> nn.Sequential:
-    """Features to logits: (B,C,H,W) -> (B,K,H,W)"""
     conv = _conv_block(channels, hidden, 3)
     conv_out = nn.Conv2d(hidden, num_classes, 1, bias=False)
     return nn.Sequential(OrderedDict(conv=conv, conv_out=conv_out))

@@ -31,13 +31,9 @@ class EyeNetConfig:
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "EyeNetConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
+        stacks, stem = count_children(tensors, "outs"), len(tensors["pre.0.conv.weight"])
         landmarks, width = tensors["outs.0.conv.weight"].shape[:2]
-        return cls(
-            nstack=count_children(tensors, "outs"),
-            nfeatures=width,
-            nlandmarks=landmarks,
-            stem=len(tensors["pre.0.conv.weight"]),
-        )
+        return cls(nstack=stacks, nfeatures=width, nlandmarks=landmarks, stem=stem)
 
 
 class EyeNetOutput(NamedTuple):
@@ -112,8 +108,7 @@ class EyeNetResidual(nn.Module):
         self.skip_layer = _conv(channels, out_channels)  # in every published block
         self.changes_width = channels != out_channels
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H,W)
         h = self.conv1(relu(self.bn1(x)))
         h = self.conv2(relu(self.bn2(h)))
         h = self.conv3(relu(self.bn3(h)))
@@ -131,8 +126,7 @@ class Hourglass(nn.Module):
         self.low3 = EyeNetResidual(width, width)
         self.enlarge = nn.Upsample(scale_factor=2, mode="bilinear")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         low = self.low3(self.low2(self.low1(max_pool2d(x, 2))))
         return self.up1(x) + self.enlarge(low)
 
@@ -144,7 +138,6 @@ def _conv(channels: int, out_channels: int, kernel: int = 1) -> nn.Sequential:
 
 
 def _merge(channels: int, out_channels: int) -> nn.Sequential:
-    """From one hourglass's output to the next one's input."""
     return nn.Sequential(OrderedDict(conv=_conv(channels, out_channels)))
 
 

@@ -85,8 +85,7 @@ class Inception(nn.Module):
         for name, branch in zip(self.names, branches, strict=True):
             self.add_module(name, branch)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',h,w)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',h,w)
         return torch.cat([self.get_submodule(name)(x) for name in self.names], dim=1)
 
 
@@ -100,8 +99,7 @@ class InceptionResidual(Inception):
         self.conv2d = nn.Conv2d(*widths, 1)  # of the joined branches, of the input
         self.scale, self.rectified = scale, rectified
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         x = x + self.scale * self.conv2d(super().forward(x))
         return relu(x) if self.rectified else x
 
@@ -113,8 +111,7 @@ def _conv(
     return conv_norm_relu(convolution, EPSILON)
 
 
-def _same(channels: int, out_channels: int, kernel: Kernel) -> nn.Sequential:
-    return _conv(channels, out_channels, kernel, padding="same")
+_same = partial(_conv, padding="same")
 
 
 def _block35(w: int) -> InceptionResidual:
@@ -145,9 +142,7 @@ def _reduction_a(w: int) -> Inception:
     return Inception(
         _conv(8 * w, 12 * w, 3, stride=2),
         nn.Sequential(
-            _same(8 * w, 6 * w, 1),
-            _same(6 * w, 6 * w, 3),
-            _conv(6 * w, 8 * w, 3, stride=2),
+            _same(8 * w, 6 * w, 1), _same(6 * w, 6 * w, 3), _conv(6 * w, 8 * w, 3, stride=2)
         ),
         nn.MaxPool2d(3, stride=2),
     )
@@ -158,9 +153,7 @@ def _reduction_b(w: int) -> Inception:
         nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 12 * w, 3, stride=2)),
         nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 8 * w, 3, stride=2)),
         nn.Sequential(
-            _same(28 * w, 8 * w, 1),
-            _same(8 * w, 8 * w, 3),
-            _conv(8 * w, 8 * w, 3, stride=2),
+            _same(28 * w, 8 * w, 1), _same(8 * w, 8 * w, 3), _conv(8 * w, 8 * w, 3, stride=2)
         ),
         nn.MaxPool2d(3, stride=2),
     )

@@ -1,36 +1,13 @@
 """The identity networks that insightface publishes as PyTorch files: improved residual networks
 (ArcFace, Deng et al. 2019) of 18 to 200 layers, which the depths of their stages tell apart."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
-from .blocks import RESNET_STAGES, count_children, make_stages, shortcut
+from .blocks import ArcFaceConfig, make_stages, shortcut
 
 
-@dataclass(frozen=True)
-class InsightFaceConfig:
-    """What shapes the network; the stem is as wide as the first stage."""
-
-    layers: tuple[int, ...] = (3, 4, 14, 3)  # blocks of each of the four stages
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    embedding: int = 512
-    input_size: int = 112  # pixels, halved by each stage
-
-    @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "InsightFaceConfig":
-        """The configuration of a network, from the names and shapes of its tensors."""
-        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
-        widths = tuple(len(tensors[f"{name}.0.bn3.weight"]) for name in names)
-        embedding, features = tensors["fc.weight"].shape
-        return cls(
-            layers=tuple(count_children(tensors, name) for name in names),
-            widths=widths,
-            embedding=embedding,
-            input_size=math.isqrt(features // widths[-1]) * 2**RESNET_STAGES,
-        )
+class InsightFaceConfig(ArcFaceConfig):
+    """What shapes the network; no stage has squeeze and excitation."""
 
 
 class InsightFace(nn.Module):
@@ -43,11 +20,10 @@ class InsightFace(nn.Module):
         self.conv1 = nn.Conv2d(3, stem, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.prelu = nn.PReLU(stem)
-        strides = (2,) * RESNET_STAGES
-        stages = make_stages(InsightFaceBlock, stem, config.widths, config.layers, strides)
+        stages = make_stages(InsightFaceBlock, stem, config.widths, config.layers)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.bn2 = nn.BatchNorm2d(last)
-        self.fc = nn.Linear(last * (config.input_size // 2**RESNET_STAGES) ** 2, config.embedding)
+        self.fc = nn.Linear(config.features, config.embedding)
         self.features = nn.BatchNorm1d(config.embedding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +46,6 @@ class InsightFaceBlock(nn.Module):
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = shortcut(channels, out_channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
         h = self.prelu(self.bn2(self.conv1(self.bn1(x))))
         return self.bn3(self.conv2(h)) + self.downsample(x)

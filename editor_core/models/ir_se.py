@@ -9,17 +9,13 @@ from itertools import chain, groupby
 
 from torch import Tensor, nn
 
-from .blocks import RESNET_STAGES, SQUEEZE, count_children, make_stages, projection
+from .blocks import RESNET_STRIDE, SQUEEZE, ArcFaceConfig, count_children, make_stages, projection
 
 
 @dataclass(frozen=True)
-class IRSEConfig:
-    """What shapes the network; no stage is as wide as the next, the stem is as the first."""
+class IRSEConfig(ArcFaceConfig):
+    """What shapes the network; no stage is as wide as the next."""
 
-    layers: tuple[int, ...] = (3, 4, 14, 3)  # blocks of each of the four stages
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    embedding: int = 512
-    input_size: int = 112  # pixels, halved by each stage
     use_se: bool = True
 
     @classmethod
@@ -35,7 +31,7 @@ class IRSEConfig:
             layers=layers,
             widths=widths,
             embedding=embedding,
-            input_size=math.isqrt(features // widths[-1]) * 2**RESNET_STAGES,
+            input_size=math.isqrt(features // widths[-1]) * RESNET_STRIDE,
             use_se="body.0.res_layer.5.fc1.weight" in tensors,
         )
 
@@ -46,19 +42,18 @@ class IRSE(nn.Module):
     def __init__(self, config: IRSEConfig) -> None:
         super().__init__()
         self.config = config
-        stem, last = config.widths[0], config.widths[-1]
+        stem, *_, last = config.widths
         self.input_layer = nn.Sequential(
             nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
         )
         make = partial(IRSEBlock, use_se=config.use_se)
-        strides = (2,) * RESNET_STAGES
-        stages = make_stages(make, stem, config.widths, config.layers, strides)
+        stages = make_stages(make, stem, config.widths, config.layers)
         self.body = nn.Sequential(*chain.from_iterable(stages))
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(last),
             nn.Identity(),  # dropout, in training
             nn.Flatten(),
-            nn.Linear(last * (config.input_size // 2**RESNET_STAGES) ** 2, config.embedding),
+            nn.Linear(config.features, config.embedding),
             nn.BatchNorm1d(config.embedding),
         )
 
@@ -72,11 +67,10 @@ class IRSEBlock(nn.Module):
 
     def __init__(self, channels: int, out_channels: int, stride: int, use_se: bool) -> None:
         super().__init__()
-        self.shortcut_layer = (
-            nn.MaxPool2d(1, stride)
-            if channels == out_channels
-            else projection(channels, out_channels, stride)
-        )
+        if channels == out_channels:
+            self.shortcut_layer = nn.MaxPool2d(1, stride)
+        else:
+            self.shortcut_layer = projection(channels, out_channels, stride)
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(channels),
             nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
@@ -86,8 +80,7 @@ class IRSEBlock(nn.Module):
             *([ConvSqueezeExcitation(out_channels)] if use_se else []),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
         return self.res_layer(x) + self.shortcut_layer(x)
 
 
@@ -99,7 +92,6 @@ class ConvSqueezeExcitation(nn.Module):
         self.fc1 = nn.Conv2d(channels, channels // SQUEEZE, 1, bias=False)
         self.fc2 = nn.Conv2d(channels // SQUEEZE, channels, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         means = x.mean((2, 3), keepdim=True)
         return x * self.fc2(self.fc1(means).relu()).sigmoid()

@@ -1,55 +1,27 @@
 """The identity network of SimSwap and DiffFace: an improved residual network (ArcFace, Deng et al.
 2019) with squeeze and excitation, under the names of their published file."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor, nn
 
-from .blocks import RESNET_STAGES, SQUEEZE, count_children, make_stages, shortcut
+from .blocks import SQUEEZE, ArcFaceConfig, make_stages, shortcut
 
 
 @dataclass(frozen=True)
-class IResNetConfig:
-    """What shapes the network; the stem is as wide as the first stage."""
+class IResNetConfig(ArcFaceConfig):
+    """What shapes the network."""
 
-    layers: tuple[int, ...] = (3, 4, 23, 3)  # blocks of each of the four stages
-    widths: tuple[int, ...] = (64, 128, 256, 512)
-    embedding: int = 512
-    input_size: int = 112
+    layers: tuple[int, ...] = (3, 4, 23, 3)
     use_se: bool = True
-
-    def __post_init__(self) -> None:
-        if len(self.layers) != RESNET_STAGES or len(self.widths) != RESNET_STAGES:
-            raise ValueError(
-                f"expected {RESNET_STAGES} layers and widths, got {self.layers} and {self.widths}: "
-                "give one number a stage"
-            )
-        if self.input_size % self.stride:
-            raise ValueError(
-                f"input_size is {self.input_size}: expected a multiple of {self.stride}"
-            )
-
-    @property
-    def stride(self) -> int:
-        """Input pixels to a pixel of the last stage."""
-        return 2**RESNET_STAGES
 
     @classmethod
     def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "IResNetConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
-        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
-        widths = tuple(len(tensors[f"{name}.0.bn2.weight"]) for name in names)
-        embedding, features = tensors["fc.weight"].shape
-        return cls(
-            layers=tuple(count_children(tensors, name) for name in names),
-            widths=widths,
-            embedding=embedding,
-            input_size=math.isqrt(features // widths[-1]) * 2**RESNET_STAGES,
-            use_se="layer1.0.se.fc.0.weight" in tensors,
-        )
+        use_se = "layer1.0.se.fc.0.weight" in tensors
+        return replace(super().from_state_dict(tensors), use_se=use_se)
 
 
 class IResNet(nn.Module):
@@ -64,10 +36,10 @@ class IResNet(nn.Module):
         self.prelu = nn.PReLU()
         self.maxpool = nn.MaxPool2d(2)
         make = partial(IResNetBlock, use_se=config.use_se)
-        stages = make_stages(make, stem, config.widths, config.layers, (1, 2, 2, 2))
+        stages = make_stages(make, stem, config.widths, config.layers, first_stride=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.bn2 = nn.BatchNorm2d(last)
-        self.fc = nn.Linear(last * (config.input_size // config.stride) ** 2, config.embedding)
+        self.fc = nn.Linear(config.features, config.embedding)
         self.bn3 = nn.BatchNorm1d(config.embedding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,8 +63,7 @@ class IResNetBlock(nn.Module):
         self.se = SqueezeExcitation(out_channels) if use_se else nn.Identity()
         self.downsample = shortcut(channels, out_channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
         h = self.prelu(self.bn1(self.conv1(self.bn0(x))))
         h = self.se(self.bn2(self.conv2(h)))
         return self.prelu(h + self.downsample(x))
@@ -110,6 +81,5 @@ class SqueezeExcitation(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         return x * self.fc(x.mean((2, 3)))[:, :, None, None]

@@ -56,7 +56,7 @@ class L2CS(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         widths = [EXPANSION * 2**index * width for index in range(RESNET_STAGES)]
-        stages = make_stages(Bottleneck, width, widths, config.layers, (1, 2, 2, 2))
+        stages = make_stages(Bottleneck, width, widths, config.layers, first_stride=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc_yaw_gaze = nn.Linear(features, config.bins)
         self.fc_pitch_gaze = nn.Linear(features, config.bins)
@@ -94,8 +94,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = shortcut(channels, out_channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',H/stride,W/stride)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
         h = relu(self.bn1(self.conv1(x)))
         h = relu(self.bn2(self.conv2(h)))
         return relu(self.bn3(self.conv3(h)) + self.downsample(x))

@@ -79,8 +79,7 @@ class ParseNetBlock(nn.Module):
         resizes = scale != 1
         self.shortcut_func = _conv(channels, out_channels, stride) if resizes else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C',scale*H,scale*W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',scale*H,scale*W)
         x = self.enlarge(x)
         h = self.conv2(leaky_relu(self.conv1(x), SLOPE))
         return self.shortcut_func(x) + h

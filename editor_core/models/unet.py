@@ -5,6 +5,7 @@ time step. Parameter names are those of the published files, so they load with `
 """
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -147,11 +148,9 @@ def _attention(
     default = {"head_channels": PUBLISHED_HEAD_CHANNELS} if even else {"num_heads": DEFAULT_HEADS}
     split = {**(heads or default), "attention_order": order or "legacy"}
     if not UNetConfig.is_published(tensors) and not (heads and order):
-        warn_assumed(
-            "the tensors do not tell how attention is split",
-            split,
-            "name num_heads or head_channels, and attention_order, where that is wrong",
-        )
+        lacking = "the tensors do not tell how attention is split"
+        remedy = "name num_heads or head_channels, and attention_order, where that is wrong"
+        warn_assumed(lacking, split, {}, remedy)
     return split
 
 
@@ -273,8 +272,7 @@ class ResBlock(nn.Module):
         same = channels == out_channels
         self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B,C,H,W), (B,E) -> (B,C',H',W')"""
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:  # (B,C,H,W), (B,E) -> (B,C',H',W')
         norm, activation, convolution = self.in_layers
         h = convolution(self.resample(activation(norm(x))))
         h = self._condition(h, self.emb_layers(embedding)[:, :, None, None])
@@ -299,8 +297,7 @@ class Attention(nn.Module):
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = zero_module(nn.Conv1d(channels, channels, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         pixels = self.norm(x).flatten(2).mT  # (B,N,C)
         q, k, v = self._split(_at_each(self.qkv, pixels))
         attended = scaled_dot_product_attention(q, k, v)
@@ -322,18 +319,6 @@ def _at_each(convolution: nn.Conv1d, pixels: Tensor) -> Tensor:
     return linear(pixels, convolution.weight[:, :, 0], convolution.bias)
 
 
-class Downsample(nn.Module):
-    """Halves the size by a strided convolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H/2,W/2)"""
-        return self.op(x)
-
-
 class ConditionedSequential(nn.Sequential):
     """Layers in a row; the residual blocks among them take the condition."""
 
@@ -353,11 +338,11 @@ def _down_path(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
             width = config.width(level)
             skips.append(width)
         if level < config.levels - 1:
-            halves = (
-                ResBlock(config, width, width, nn.AvgPool2d(2))
-                if config.resblock_updown
-                else Downsample(width)
-            )
+            if config.resblock_updown:
+                halves = ResBlock(config, width, width, nn.AvgPool2d(2))
+            else:
+                convolution = nn.Conv2d(width, width, 3, stride=2, padding=1)
+                halves = nn.Sequential(OrderedDict(op=convolution))
             blocks.append(ConditionedSequential(halves))
             skips.append(width)
     return nn.ModuleList(blocks), skips

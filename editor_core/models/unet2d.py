@@ -3,27 +3,19 @@
 Parameter names are those of its `UNet2DModel`, so that published files load with `strict=True`.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention, silu
+from torch.nn.functional import scaled_dot_product_attention, silu
 
 from .blocks import Upsample, conv3x3, count_children, embed_time, run_block, warn_assumed
 
 PUBLISHED_UNET2DS = {113_673_219}  # by parameter count: Google's DDPMs of 256x256 pictures
-DDPM_DEFAULTS = {  # how Google's DDPMs are read; of any other network it is an assumption
-    "attention_head_dim": None,
-    "norm_num_groups": 32,
-    "norm_eps": 1e-6,
-    "downsample_padding": 0,
-    "flip_sin_to_cos": False,
-    "freq_shift": 1,
-    "center_input_sample": False,
-}
 SUPPORTED_OPTIONS = {  # what the network is built for; a config that says otherwise is refused
     "act_fn": ("silu", "swish"),
     "add_attention": (True,),
@@ -40,7 +32,10 @@ ATTENTION_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn":
 
 @dataclass(frozen=True)
 class UNet2DConfig:
-    """What shapes the network, in the words of diffusers."""
+    """What shapes the network, in the words of diffusers.
+
+    The defaults are those of Google's DDPMs; of any other network they are an assumption.
+    """
 
     block_out_channels: tuple[int, ...]  # width of each level
     layers_per_block: int  # residual blocks of a level on the way down; one more on the way up
@@ -83,18 +78,20 @@ class UNet2DConfig:
         """
         hints = hints or {}
         _require_supported(hints)
-        levels = range(count_children(tensors, "down_blocks"))
-        attended = (f"down_blocks.{i}.attentions.0.to_q.weight" in tensors for i in levels)
-        return cls(
-            block_out_channels=tuple(
-                len(tensors[f"down_blocks.{i}.resnets.0.conv1.bias"]) for i in levels
-            ),
-            layers_per_block=count_children(tensors, "down_blocks.0.resnets"),
-            attention_levels=tuple(i for i, found in enumerate(attended) if found),
-            in_channels=tensors["conv_in.weight"].shape[1],
-            out_channels=len(tensors["conv_out.bias"]),
-            **_hinted(tensors, hints),
-        )
+        levels = [f"down_blocks.{index}" for index in range(count_children(tensors, "down_blocks"))]
+        attended = (f"{level}.attentions.0.to_q.weight" in tensors for level in levels)
+        sizes = {
+            "block_out_channels": tuple(len(tensors[f"{e}.resnets.0.conv1.bias"]) for e in levels),
+            "layers_per_block": count_children(tensors, "down_blocks.0.resnets"),
+            "attention_levels": tuple(index for index, found in enumerate(attended) if found),
+            "in_channels": tensors["conv_in.weight"].shape[1],
+            "out_channels": len(tensors["conv_out.bias"]),
+        }
+        defaults = {field.name: field.default for field in fields(cls) if field.name not in sizes}
+        if not cls.is_published(tensors):
+            remedy = "put its config.json beside the file, or name what is wrong"
+            warn_assumed("the tensors do not tell all of the network", defaults, hints, remedy)
+        return cls(**sizes, **{key: hints.get(key, value) for key, value in defaults.items()})
 
     @staticmethod
     def is_published(tensors: Mapping[str, Tensor]) -> bool:
@@ -140,18 +137,6 @@ def _require_supported(hints: Mapping[str, Any]) -> None:
         if key in hints and hints[key] not in values:
             known = " or ".join(map(str, values))
             raise ValueError(f"{key} is {hints[key]}: expected {known}; choose another U-Net")
-
-
-def _hinted(tensors: Mapping[str, Tensor], hints: Mapping[str, Any]) -> dict[str, Any]:
-    """What the tensors do not tell: as hinted, else as published, with a warning where unsure."""
-    missing = {key: value for key, value in DDPM_DEFAULTS.items() if key not in hints}
-    if missing and not UNet2DConfig.is_published(tensors):
-        warn_assumed(
-            "the tensors do not tell all of the network",
-            missing,
-            "put its config.json beside the file, or name what is wrong",
-        )
-    return {key: hints.get(key, value) for key, value in DDPM_DEFAULTS.items()}
 
 
 class UNet2D(nn.Module):
@@ -217,8 +202,7 @@ class TimeEmbedding(nn.Module):
         self.linear_1 = nn.Linear(self.channels, config.embedding_channels)
         self.linear_2 = nn.Linear(config.embedding_channels, config.embedding_channels)
 
-    def forward(self, t: Tensor) -> Tensor:
-        """(B,) -> (B,E)"""
+    def forward(self, t: Tensor) -> Tensor:  # (B,) -> (B,E)
         waves = embed_time(t, self.channels, self.shift).to(self.linear_1.weight.dtype)
         ordered = waves if self.cosines_first else waves.roll(self.channels // 2, 1)
         return self.linear_2(silu(self.linear_1(ordered)))
@@ -238,8 +222,7 @@ class ResnetBlock(nn.Module):
         self.conv_shortcut = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
         self.activation = nn.SiLU()
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B,C,H,W), (B,E) -> (B,C',H,W)"""
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:  # (B,C,H,W), (B,E) -> (B,C',H,W)
         h = self.conv1(self.activation(self.norm1(x)))
         h = h + self.time_emb_proj(self.activation(embedding))[:, :, None, None]
         return self.conv_shortcut(x) + self.conv2(self.activation(self.norm2(h)))
@@ -255,8 +238,7 @@ class UNet2DAttention(nn.Module):
         self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H,W)"""
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         pixels = self.group_norm(x).flatten(2).transpose(1, 2)  # (B,N,C)
         q, k, v = (self._split(layer(pixels)) for layer in (self.to_q, self.to_k, self.to_v))
         attended = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
@@ -266,17 +248,14 @@ class UNet2DAttention(nn.Module):
         return pixels.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
-class UNet2DDownsample(nn.Module):
+class UNet2DDownsample(nn.Sequential):
     """Halves the size by a strided convolution; without padding it adds a row and a column."""
 
     def __init__(self, config: UNet2DConfig, channels: int) -> None:
-        super().__init__()
-        self.padding = config.downsample_padding
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=self.padding)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,C,H,W) -> (B,C,H/2,W/2)"""
-        return self.conv(x if self.padding else pad(x, (0, 1, 0, 1)))
+        padding = config.downsample_padding
+        pad = nn.Identity() if padding else nn.ZeroPad2d((0, 1, 0, 1))
+        conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
+        super().__init__(OrderedDict(pad=pad, conv=conv))
 
 
 class DownBlock(nn.Module):
@@ -311,8 +290,7 @@ class MiddleBlock(nn.Module):
         self.attentions = nn.ModuleList([UNet2DAttention(config, channels)])
         self.resnets = nn.ModuleList(ResnetBlock(config, channels, channels) for _ in range(2))
 
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        """(B,C,H,W), (B,E) -> (B,C,H,W)"""
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:  # (B,C,H,W), (B,E) -> (B,C,H,W)
         first, last = self.resnets
         return last(self.attentions[0](first(h, embedding)), embedding)
 

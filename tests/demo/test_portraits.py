@@ -1,11 +1,11 @@
-"""The drawn world: pictures, labels and gaze that are true, and true swaps."""
+"""Portraits: pictures, labels and gaze that are true, and true swaps."""
 
 import pytest
 import torch
 
 from guided_face_edit.editor_core.demo.pairs import draw_pairs
-from guided_face_edit.editor_core.demo.people import Identity, InnerFace, OuterHead, Scene
-from guided_face_edit.editor_core.demo.portraits import both_eyes_visible, draw
+from guided_face_edit.editor_core.demo.people import Identity, InnerFace, Scene
+from guided_face_edit.editor_core.demo.portraits import draw
 from guided_face_edit.editor_core.face.parsing import FACE_PARTS, FacePart
 
 SIZE = 64
@@ -67,12 +67,6 @@ def test_nobody_changes_by_a_swap_with_themselves(people):
     )
 
 
-def test_an_own_head_has_the_skin_of_its_face(generator):
-    identity = Identity.random(3, generator)
-    for name in ("skin_lightness", "skin_warmth"):
-        assert torch.equal(identity.inner[name], identity.outer[name])
-
-
 def test_the_iris_follows_the_gaze(generator):
     identity, scene = Identity.random(1, generator), Scene.random(1, generator)
     plain = {"yaw": 0.5, "roll": 0.5, "pitch": 0.5, "gaze_pitch": 0.5, "glasses": 0.0}
@@ -97,15 +91,3 @@ def test_eye_boxes_hold_the_eyes():
         y, x = (labels == FacePart.L_EYE).nonzero().T
         inside = (x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3])
         assert inside.float().mean() > 0.95
-
-
-def test_pairs_repeat_and_pair_k_is_the_first_pair_of_a_later_seed():
-    pairs, again, later = draw_pairs(3, 7, SIZE), draw_pairs(3, 7, SIZE), draw_pairs(1, 9, SIZE)
-    assert torch.equal(pairs.truth.image, again.truth.image)
-    assert torch.equal(pairs.source.image[2:], later.source.image)
-    assert both_eyes_visible(pairs.target.labels).all()
-
-
-def test_unknown_parameters_are_refused(generator):
-    with pytest.raises(KeyError):
-        OuterHead.random(1, generator)["wings"]

@@ -1,4 +1,4 @@
-"""What only a process of its own can tell: the memory of a step, and how long imports take."""
+"""What is measured in processes of their own: the memory of a step, and how long imports take."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Memory:
 
 
 def can_measure_memory() -> bool:
-    """Whether this machine tells a process its peak."""
+    """Whether this machine records the peak of a process."""
     return STATUS.exists() or torch.cuda.is_available()
 
 
@@ -92,5 +92,5 @@ def print_memory(config: str, variant: str, threads: str) -> None:
 def _status(field: str) -> float:
     """MiB of this process."""
     found = re.search(rf"^{field}:\s*(\d+) kB", STATUS.read_text(), re.M)
-    assert found is not None  # Linux always tells
+    assert found is not None  # Linux lists both
     return int(found[1]) / 1024

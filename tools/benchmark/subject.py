@@ -106,7 +106,7 @@ class Subject:
 
     @property
     def eyes(self) -> EyeBoxes:
-        """As they were drawn: a parser of random weights sees none."""
+        """As they were drawn: a parser of random weights finds none."""
         return self._pair.target.eye_boxes
 
     @cached_property

@@ -24,7 +24,7 @@ from .steps import (
     other_parts,
 )
 from .subject import Subject
-from .timing import ShowProgress, Task, interleaved, ratio, total
+from .timing import ShowRounds, Task, interleaved, ratio, total
 
 Tables = dict[str, list[Figure]]  # rows by title
 Series = Mapping[str, Sequence[float]]  # seconds by name, one a round
@@ -49,8 +49,8 @@ class BenchmarkPlan:
     threads: int = 1
 
 
-def time_tables(subject: Subject, plan: BenchmarkPlan, progress: ShowProgress) -> Tables:
-    """Milliseconds of all parts and steps, taken in the same rounds, and the ratios that matter."""
+def time_tables(subject: Subject, plan: BenchmarkPlan, progress: ShowRounds) -> Tables:
+    """Milliseconds of all parts and steps, measured in the same rounds, and their ratios."""
     series = time_tasks(subject, plan, progress)
     parts, others, steps = (series[title] for title in (FLOOR_PARTS, OTHER_PARTS, STEPS))
     each = {n: [s / int(n) for s in seconds] for n, seconds in series[CANDIDATES].items()}
@@ -67,7 +67,7 @@ def time_tables(subject: Subject, plan: BenchmarkPlan, progress: ShowProgress) -
 def time_ratios(
     config: str, parts: Series, others: Series, steps: Series, each: Series
 ) -> list[Figure]:
-    """Steps over what they are held against, taken round by round."""
+    """What steps cost over what they are compared with, round by round."""
     floor, plain_floor = (
         total(networks.values()) for networks in (parts, {**parts, UNET: others[PLAIN_UNET]})
     )
@@ -86,7 +86,7 @@ def time_ratios(
     return ratios
 
 
-def time_tasks(subject: Subject, plan: BenchmarkPlan, progress: ShowProgress) -> Mapping[str, Series]:
+def time_tasks(subject: Subject, plan: BenchmarkPlan, progress: ShowRounds) -> Mapping[str, Series]:
     """Seconds of everything, by table."""
     variants = {name: variant for name, variant in VARIANTS.items() if name != FLOOR}
     conversions = {to_plain_unet, *(variant.convert for variant in variants.values())}
@@ -108,8 +108,8 @@ def milliseconds(series: Series) -> list[Figure]:
     return [median_and_range(name, [1000 * s for s in series[name]]) for name in series]
 
 
-def memory_tables(plan: BenchmarkPlan, progress: ShowProgress) -> Tables:
-    """MiB of every way to take a step, where the machine tells them."""
+def memory_tables(plan: BenchmarkPlan, progress: ShowRounds) -> Tables:
+    """MiB of every way to take a step, where the machine can measure it."""
     if not can_measure_memory():
         return {}
     names = progress(list(VARIANTS))

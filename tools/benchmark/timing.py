@@ -13,12 +13,12 @@ from ..figures import Figure, median_and_range
 
 Name = TypeVar("Name", bound=Hashable)
 Task = Callable[[], object]
-ShowProgress = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show how far
+ShowRounds = Callable[[Iterable[Any]], Iterable[Any]]  # passes its items on, and may show how far
 QUICK, REPEATS = 1.0, 5  # seconds; times that a quicker task is run in a round
 
 
 def interleaved(
-    tasks: Mapping[Name, Task], rounds: int, progress: ShowProgress = iter
+    tasks: Mapping[Name, Task], rounds: int, progress: ShowRounds = iter
 ) -> dict[Name, list[float]]:
     """Run every task once unmeasured, then `rounds` times in turn: seconds, one a round.
 
@@ -47,7 +47,7 @@ def timed(task: Task) -> float:
 
 
 def ratio(name: str, above: Sequence[float], below: Sequence[float]) -> Figure:
-    """The ratio of two series, taken round by round."""
+    """The ratio of two series, round by round."""
     return median_and_range(name, [a / b for a, b in zip(above, below, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""The networks that measure edits: three that guidance uses too, and a judge that it never sees."""
+"""The networks that measure edits: three that guidance uses too, and a judge that it never uses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class JudgeConfig:
 
     @property
     def features(self) -> int:
-        """Numbers that the last level hands to the embedding."""
+        """Channels times pixels of the last level."""
         return self.widths[-1] * (self.input_size >> len(self.widths)) ** 2
 
 

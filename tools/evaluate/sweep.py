@@ -38,7 +38,7 @@ class Trial:
     precision: torch.dtype = torch.float32  # of the U-Net
 
 
-REFERENCES = ("diffface", "demo as long as diffface")  # trials that the others are held against
+REFERENCES = ("diffface", "demo as long as diffface")  # trials that the others are compared with
 TRIALS: Mapping[str, Trial] = {
     REFERENCES[0]: Trial(preset("diffface")),
     REFERENCES[1]: Trial(LONG),
@@ -91,10 +91,11 @@ def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS
     for name, trial in trials.items():
         with gradients():
             network = copy.deepcopy(models.diffusion.network).to(trial.precision)
-        tried = replace(models, diffusion=replace(models.diffusion, network=network))
+        converted = replace(models, diffusion=replace(models.diffusion, network=network))
         begun = time.perf_counter()
         with tqdm(desc=name, unit="step") as bar:
-            measured = measure(tried, networks, pairs, replace(trial.settings, seed=seed), bar)
+            settings = replace(trial.settings, seed=seed)
+            measured = measure(converted, networks, pairs, settings, bar)
         seconds = (time.perf_counter() - begun) / count
         results.append(TrialResult(name, seconds, quality(measured)))
     references = [result for result in results if result.name in REFERENCES]

@@ -67,7 +67,5 @@ def start_comfyui(comfyui: Path, python: str) -> dict[str, float]:
         if PACK in name and len(indent) == 1
     }
     if ended.returncode or "IMPORT FAILED" in ended.stderr or not found:
-        raise ChildProcessError(
-            f"ComfyUI did not start with the pack in it: {ended.stderr[-3000:]}"
-        )
+        sys.exit(f"ComfyUI did not start with the pack in it:\n{ended.stderr[-3000:]}")
     return found

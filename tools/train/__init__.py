@@ -1,1 +1,1 @@
-"""Makes the models of the drawn world anew, from drawn portraits alone."""
+"""Trains the models of the drawn world, from drawn portraits alone."""

@@ -39,7 +39,7 @@ class Course:
     learning_rate: float
     ema: float = 0.99
     warmup: int = 50
-    stop: int | None = None  # steps after which it ends, whatever the cycles say
+    stop: int | None = None  # steps after which it ends, in the middle of a cycle
 
     @property
     def steps(self) -> int:

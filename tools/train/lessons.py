@@ -149,14 +149,14 @@ class DenoiserLesson(Lesson):
         return LessonPrediction(squares, self.diffusion.predict_x0_from_v(x_t, t, v), identity)
 
     def start(self, data: PortraitSet, rows: Tensor, t: Tensor, generator: Generator) -> Tensor:
-        """What is noised: the picture that is asked for."""
+        """What is noised: the picture to predict."""
         return data.picture(rows)
 
 
 class FaceLesson(DenoiserLesson):
     """The denoiser's lesson with a loss of the face, and of its identity.
 
-    Errors in the face count more, and the predicted picture must have the identity asked for
+    Errors in the face count more, and the predicted picture must have the identity given
     (DiffFace, arXiv 2212.13344, section 3.2). A unit vector is a faint input: the layer that reads
     it learns faster by the root of its length, as if its numbers had unit variance.
     """
@@ -187,7 +187,7 @@ class SwapLesson(FaceLesson):
     """
 
     def start(self, data: PortraitSet, rows: Tensor, t: Tensor, generator: Generator) -> Tensor:
-        """What is noised: the picture that is asked for, or its twin."""
+        """What is noised: the picture to predict, or its twin."""
         twin = (torch.rand(len(rows), generator=generator) < 0.5) & (t >= TWINS_FROM)
         own = data.picture(rows)
         return torch.where(twin[:, None, None, None], data.twin_picture(rows), own)
@@ -198,7 +198,7 @@ class LessonPrediction(NamedTuple):
 
     squares: Tensor  # (B,3,H,W) squared errors of v
     pred_x0: Tensor  # (B,3,H,W)
-    identity: Tensor  # (B,E) that was asked for
+    identity: Tensor  # (B,E) that was given
 
 
 def degrade(image: Tensor, generator: Generator) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)

@@ -67,7 +67,7 @@ class TrainingStage:
     kind: str  # of the model, also the name of its file
     seed: int
     course: Course
-    config: dict[str, Any] | None  # what the model's file says of it; None where it gets no file
+    config: dict[str, Any] | None  # in the model's file; None where it gets no file
     lesson: Callable[[Networks], Lesson]
     needs: tuple[str, ...] = ()  # stages before it
 
