@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -127,7 +128,7 @@ def edit_aligned(
             models.diffusion,
             target,
             mask,
-            build_terms(settings, models, eyes),
+            build_terms(settings, eyes=eyes, **vars(models)),
             settings,
             embedding=embed_identity(models.identity, faces),
             encoder=models.identity,
@@ -157,32 +158,27 @@ def read_pair(
 
 
 def build_terms(
-    settings: EditSettings,
-    models: FaceModels,
-    eyes: EyeBoxes | None = None,
-    views: Views | None = None,
+    settings: EditSettings, *, eyes: EyeBoxes | None, views: Views | None = None, **models: Any
 ) -> list[GuidanceTerm]:
     """The terms that the settings give a scale.
 
-    A term's fields are named as what it needs: a model of `FaceModels`, the `eyes` of the targets,
-    or the `views` that an identity is looked at from.
+    A term's fields are named as what it needs: a model as in `FaceModels`, the `eyes` of the
+    targets, or the `views` that an identity is looked at from. What is not known is None.
     """
-    known = {**vars(models), "eyes": eyes, "views": views or RandomViews(settings.views)}
+    known = {**models, "eyes": eyes, "views": views or RandomViews(settings.views)}
     terms = []
     for term in TERMS:
         weight = getattr(settings, term.name)
-        if weight.scale:
-            needs = {each.name: known[each.name] for each in fields(term) if each.name in known}
-            for name in (name for name, value in needs.items() if value is None):
-                raise ValueError(_missing(term.name, name))
-            terms.append(term(**needs, **vars(weight)))
+        if not weight.scale:
+            continue
+        needs = {each.name: known[each.name] for each in fields(term) if each.name in known}
+        for need in (name for name, value in needs.items() if value is None):
+            raise ValueError(
+                f"the {term.name} term has a scale but got no {need}: load its model, or crop the "
+                "eyes, or set the scale 0"
+            )
+        terms.append(term(**needs, **vars(weight)))
     return terms
-
-
-def _missing(term: str, need: str) -> str:
-    if need == "eyes":
-        return "the gaze needs eyes, got none: crop the eyes of the targets, or set its scale 0"
-    return f"the {term} term has a scale but there is no {need} model: load one or set the scale 0"
 
 
 def edit_batch(

@@ -148,10 +148,9 @@ class CropEyes(io.ComfyNode):
             boxes = find_eyes_in_labels(parsing.labels)
         else:
             raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
-        crops = crop_eyes(pictures, boxes)
         left, right = (
             host.to_intermediate(eye.movedim(1, -1)).expand(-1, -1, -1, 3)
-            for eye in (crops.left, crops.right)
+            for eye in crop_eyes(pictures, boxes)
         )
         return io.NodeOutput(boxes, left, right, paint_eyes(image.cpu(), boxes, faces))
 

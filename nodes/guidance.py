@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import SimpleNamespace
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 from comfy_api.latest import io
 
@@ -16,7 +15,6 @@ from ..editor_core.guidance import terms
 from ..editor_core.guidance.terms import GuidanceTerm, TermSettings
 from ..editor_core.guidance.views import RandomViews
 from ..editor_core.guidance.windows import PercentWindow
-from ..editor_core.loading.models import FaceModels
 from ..editor_core.presets import PRESETS
 from ..editor_core.settings import EditSettings
 from . import host, sockets
@@ -218,8 +216,8 @@ class GuidancePreset(io.ComfyNode):
         settings = host.look_up("preset", preset, CHOICES)
         managed = {name.removesuffix("_model"): each for name, each in wired.items()}
         off = {name: TermSettings(0) for name in ("gaze", "lpips") if name not in managed}
-        models = SimpleNamespace(**{name: each.model for name, each in managed.items()})
-        chain = build_terms(replace(settings, **off), cast(FaceModels, models), eyes)
+        models = {name: each.model for name, each in managed.items()}
+        chain = build_terms(replace(settings, **off), eyes=eyes, **models)
         needed = {name for term in chain for name in vars(term)}
         used = (each for name, each in managed.items() if name in needed)
         return io.NodeOutput(Chain(tuple(chain), tuple(used)))

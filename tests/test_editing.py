@@ -214,7 +214,7 @@ def test_bad_pictures_are_refused(options, message):
 def test_a_term_without_its_model_is_refused(name):
     models = replace(tiny_models(), **{name: None})
     settings = replace(QUICK, **{name: TermSettings(1)})
-    with pytest.raises(ValueError, match=f"the {name} term has a scale but there is no {name}"):
+    with pytest.raises(ValueError, match=f"the {name} term has a scale but got no {name}"):
         _edit(settings, models=models)
 
 

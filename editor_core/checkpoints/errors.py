@@ -1,6 +1,7 @@
 # ruff: noqa: N818  a name such as DamagedCheckpoint says that it is an error
 """What can be wrong with a model file."""
 
+MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of a file's parts
 PRINTED = 160  # characters of a name in a message
 
 

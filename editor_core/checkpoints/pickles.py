@@ -59,29 +59,18 @@ class Stub:
 
 
 Calls = Mapping[str, Callable[..., Any]]
+Stored = Callable[[Any], Any]
 
 
 def read_pickle(
-    stream: BinaryIO,
-    calls: Calls,
-    stored: Callable[[Any], Any],
-    instructions: int = MAX_INSTRUCTIONS,
+    stream: BinaryIO, calls: Calls, stored: Stored, instructions: int = MAX_INSTRUCTIONS
 ) -> Any:
-    """The object that a pickle describes, as plain data.
+    """The object that a pickle describes, as plain data; `stream` is left after the pickle.
 
-    Args:
-        stream: read from its position; left after the pickle.
-        calls: the functions that the pickle may call, by full name.
-        stored: gives what a persistent id stands for.
-        instructions: how many the pickle may have.
-
-    Returns:
-        Numbers, text, bytes, lists, tuples, dictionaries, sets, `Global`, `Stub`, and whatever
-        `calls` and `stored` give.
-
-    Raises:
-        UnsafeCheckpoint: with a message that begins with what the pickle would do.
-        ValueError, LookupError, TypeError: the pickle is damaged, or beyond a limit.
+    Numbers, text, bytes, lists, tuples, dictionaries, sets, `Global`, `Stub`, and what `calls`, the
+    functions that it may call by full name, and `stored`, which resolves persistent ids, give.
+    Raises `UnsafeCheckpoint`, whose message begins with what the pickle would do, or one of
+    `reading.DAMAGE` where it is damaged or beyond a limit.
     """
     machine = _Machine(calls, stored)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
@@ -122,7 +111,7 @@ def title(value: Any) -> str:
 class _Machine:
     """The stack, the marks on it and the memo of one pickle."""
 
-    def __init__(self, calls: Calls, stored: Callable[[Any], Any]) -> None:
+    def __init__(self, calls: Calls, stored: Stored) -> None:
         self.calls = calls
         self.stored = stored
         self.stack: list[Any] = []

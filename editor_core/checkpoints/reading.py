@@ -18,6 +18,7 @@ from torch import Tensor
 from ..autograd import gradients
 from ..files import StrPath, parse_json, read_json
 from .errors import (
+    MISFITS,
     DamagedCheckpoint,
     MissingModel,
     UnsafeCheckpoint,
@@ -27,16 +28,8 @@ from .errors import (
 from .state_dicts import unprefixed
 from .torch_files import read_torch_file
 
-DAMAGE = (  # what reading raises over a file that is cut off, or lies, or is of another kind
-    SafetensorError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    ArithmeticError,
-    struct.error,
-)
+# What reading raises over a file that is cut off, or lies, or is of another kind.
+DAMAGE = (*MISFITS, AttributeError, SafetensorError, struct.error)
 MAX_HEADER = 1 << 22  # bytes of a safetensors header; some 100 describe a tensor
 HEADER_SIZE = struct.Struct("<Q")
 

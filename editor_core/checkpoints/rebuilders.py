@@ -16,14 +16,6 @@ from .pickles import Global, Stub, is_key, text_keyed, texts, title
 MAX_DIMENSIONS = 8
 MAX_NUMBER = 1 << 63  # of what torch can count with
 
-DTYPES = {
-    str(dtype): dtype
-    for dtype in (
-        *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
-        *(torch.float8_e4m3fn, torch.float8_e5m2, torch.complex64, torch.complex128),
-        *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
-    )
-}
 STORED_AS = {
     "Double": torch.float64,
     "Float": torch.float32,
@@ -38,6 +30,8 @@ STORED_AS = {
     "Byte": torch.uint8,
     "Bool": torch.bool,
 }
+FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)  # without storages of their own
+DTYPES = {str(dtype): dtype for dtype in (*STORED_AS.values(), *FLOAT8)}
 STORAGES = {
     "torch.storage.UntypedStorage": torch.uint8,
     **{f"torch.{name}Storage": dtype for name, dtype in STORED_AS.items()},

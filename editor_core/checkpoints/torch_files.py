@@ -68,10 +68,7 @@ def read_torch_file(path: Path) -> TorchFile:
 
     Raises `UnsafeCheckpoint`, `UnsupportedCheckpoint`, or one of `reading.DAMAGE`.
     """
-    with (
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-    ):
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         content, places = _zipped(mapped) if mapped[:2] == b"PK" else _Legacy(mapped).content()
         tensors = find_tensors(content)
         _check(tensors.values(), places, len(mapped))

@@ -14,12 +14,8 @@ from .options import add_models, add_settings, settings_of
 from .output import edit_metadata
 from .pairs import BatchJob, Pair, PairEditor, PairResult, pairs_in_folders, pairs_in_table
 
-REPORT = "report.jsonl"
-LOCAL = "local"
-
 
 def add_batch(commands: Any) -> None:
-    """The command's arguments."""
     parser = commands.add_parser("batch", help="edit many pairs")
     parser.add_argument("pairs", type=Path, nargs="?", help="CSV with columns source and target")
     parser.add_argument("--sources", type=Path, help="folder, in place of a CSV")
@@ -28,9 +24,8 @@ def add_batch(commands: Any) -> None:
     add_models(parser)
     add_settings(parser)
     parser.add_argument("--threads", type=int, help="of torch in each process (its own choice)")
-    parser.add_argument(
-        "--ray", nargs="?", const=LOCAL, metavar="ADDRESS", help="on a Ray cluster, or a local one"
-    )
+    cluster = "on a Ray cluster, or a local one"
+    parser.add_argument("--ray", nargs="?", const="local", metavar="ADDRESS", help=cluster)
     parser.add_argument("--workers", type=int, help="of Ray (as many as there is room for)")
     parser.set_defaults(run=batch)
 
@@ -40,7 +35,7 @@ def batch(arguments: argparse.Namespace) -> None:
     pairs, job = _pairs(arguments), _job(arguments)
     job.out.mkdir(parents=True, exist_ok=True)
     earlier = [result for pair in pairs if (result := job.earlier_result(pair))]
-    path = job.out / REPORT
+    path = job.out / "report.jsonl"
     write_text(path, "".join(result.line() for result in earlier))
     names = {result.name for result in earlier}
     todo = [pair for pair in pairs if pair.name not in names]

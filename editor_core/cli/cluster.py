@@ -7,22 +7,14 @@ from typing import Any
 
 from .pairs import BatchJob, Pair, PairEditor, PairResult
 
-RETRIES = 1  # of a pair whose worker died
-
 
 def edit_on_cluster(
     job: BatchJob, pairs: Sequence[Pair], address: str, workers: int | None
 ) -> Iterator[PairResult]:
     """Edit the pairs in any order; those whose worker died too often have no result.
 
-    Workers load the models once; the repository, the models and the pictures lie at the same paths
-    on every machine.
-
-    Args:
-        job: What the pairs share.
-        pairs: Those to edit.
-        address: Of a running cluster, or "local" to start one here.
-        workers: How many; None for as many as there is room for.
+    Workers, as many as there is room for by default, load the models once; the repository, the
+    models and the pictures lie at the same paths on every machine. "local" starts a cluster here.
     """
     ray = _import_ray()
     from ray.exceptions import RayActorError  # pyright: ignore[reportMissingImports]
@@ -33,7 +25,7 @@ def edit_on_cluster(
         resources = ray.cluster_resources()
         gpus = 1 if resources.get("GPU") else 0
         actor = ray.remote(PairEditor).options(
-            num_cpus=job.threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES
+            num_cpus=job.threads, num_gpus=gpus, max_restarts=-1, max_task_retries=1
         )
         room = max(1, int(resources["GPU"] if gpus else resources["CPU"] // job.threads))
         count = min(len(pairs), workers or room)

@@ -14,7 +14,6 @@ from .errors import USER_ERRORS, one_line
 
 
 def add_convert(commands: Any) -> None:
-    """The command's arguments."""
     parser = commands.add_parser("convert", help="write model files as safetensors")
     parser.add_argument("source", type=Path, help="model file, diffusers folder, or folder of both")
     parser.add_argument("out", type=Path, help="OUT.safetensors, or the folder for a whole folder")

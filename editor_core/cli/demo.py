@@ -22,7 +22,6 @@ from .output import edit_metadata, progress_on
 
 
 def add_demo(commands: Any) -> None:
-    """The command's arguments."""
     parser = commands.add_parser("demo", help="edit a drawn face by the bundled models")
     parser.add_argument("--seed", type=int, default=0, help="of the people and of the edit")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (%(default)s)")
@@ -32,7 +31,6 @@ def add_demo(commands: Any) -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int | None:
-    """Edit one pair and show it."""
     seed, out = arguments.seed, arguments.out
     if arguments.evaluate is not None:
         options = [str(arguments.evaluate), "--seed", str(seed), "--out", str(out)]

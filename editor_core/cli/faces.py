@@ -1,6 +1,6 @@
 """Which faces of its pictures a command edits, and how they are pasted back."""
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 
@@ -19,33 +19,23 @@ EVERY, LARGEST = FaceChoice(), FaceChoice("largest first", "0")
 NAMED_CHOICES = {"all": EVERY, "largest": LARGEST}
 
 
-def add_faces(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say where the faces are, and which of them are edited."""
-    parser.add_argument(
-        "--face",
-        default="largest",
-        help="all, largest, or numbers from the left, as 0,2 (%(default)s)",
-    )
-    parser.add_argument("--reference", type=Path, help="edit the face most like this picture's")
-    parser.add_argument(
-        "--detector", type=Path, help="YuNet file (the .onnx in the folder detection of the models)"
-    )
+def add_faces(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    which = "all, largest, or numbers from the left, as 0,2 (%(default)s)"
+    add("--face", default="largest", help=which)
+    add("--reference", type=Path, help="edit the face most like this picture's")
+    yunet = "YuNet file (the .onnx in the folder detection of the models)"
+    add("--detector", type=Path, help=yunet)
     for name, picture in (("at", "target"), ("source-at", "source")):
-        parser.add_argument(
-            f"--{name}", help=f"where the {picture}'s face is: x0,y0,x1,y1, or x,y of five points"
-        )
+        place = f"where the {picture}'s face is: x0,y0,x1,y1, or x,y of five points"
+        add(f"--{name}", help=place)
 
 
 def locate_pair(
-    arguments: argparse.Namespace,
-    models: FaceModels,
-    template: str,
-    source: Tensor,
-    target: Tensor,
+    arguments: Namespace, models: FaceModels, template: str, source: Tensor, target: Tensor
 ) -> tuple[Tensor, Faces]:
     """The crop (1,S,S,3) of the source's face, and those of the target's that are edited."""
-    size = models.diffusion.image_size
-    locate = partial(_locate, detector=_detector(arguments), template=template, size=size)
+    locate = partial(_locate, arguments, template, models.diffusion.image_size)
     face = choose_faces(locate(source, arguments.source, arguments.source_at), LARGEST)
     faces = locate(target, arguments.target, arguments.at)
     if arguments.reference is not None:
@@ -69,20 +59,13 @@ def locate_pair(
 
 
 def _locate(
-    photo: Tensor,
-    path: Path,
-    at: str | None = None,
-    *,
-    detector: FaceDetector | None,
-    template: str,
-    size: int,
+    arguments: Namespace, template: str, size: int, photo: Tensor, path: Path, at: str | None = None
 ) -> Faces:
+    detector = _detector(arguments)
     hint = "say where it is with --at"
     if detector is None:
-        hint = (
-            "crop it, say where the face is with --at, or put "
-            f"{PUBLISHED} into the models' folder detection"
-        )
+        fetch = f"put {PUBLISHED} into the models' folder detection"
+        hint = f"crop it, say where the face is with --at, or {fetch}"
     faces = locate_faces(photo, template, size, detector=detector, at=at, name=path, hint=hint)
     if at is None and detector is None:
         height, width = photo.shape[1:3]
@@ -90,7 +73,7 @@ def _locate(
     return faces
 
 
-def pasting_of(arguments: argparse.Namespace) -> Pasting:
+def pasting_of(arguments: Namespace) -> Pasting:
     """How crops are blended in: a picture that is one aligned face needs no fading edge."""
     if arguments.feather is not None:
         return Pasting(feather=arguments.feather)
@@ -98,7 +81,7 @@ def pasting_of(arguments: argparse.Namespace) -> Pasting:
     return Pasting(feather=0.0) if whole else Pasting()
 
 
-def _detector(arguments: argparse.Namespace) -> FaceDetector | None:
+def _detector(arguments: Namespace) -> FaceDetector | None:
     """The user's detector, or the one in the models' folder."""
     found = sorted((arguments.models / "detection").glob("*.onnx"))
     path = arguments.detector or next(iter(found), None)

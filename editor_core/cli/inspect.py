@@ -12,7 +12,6 @@ from .errors import USER_ERRORS, one_line
 
 
 def add_inspect(commands: Any) -> None:
-    """The command's arguments."""
     parser = commands.add_parser("inspect", help="say what model files are")
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="FILE", help="model files, or folders of them"

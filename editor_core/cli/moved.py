@@ -11,7 +11,6 @@ MOVED = ("train", "benchmark")
 
 
 def add_moved(commands: Any) -> None:
-    """The commands, with whatever arguments their tools take."""
     for name in MOVED:
         parser = commands.add_parser(
             name,

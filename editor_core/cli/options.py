@@ -32,7 +32,6 @@ def add_setting(parser: argparse.ArgumentParser, settings: type, name: str) -> N
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """A preset, and what may be changed in it."""
     parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
     for name in SETTINGS:
         add_setting(parser, EditSettings, name)
@@ -46,16 +45,11 @@ def settings_of(arguments: argparse.Namespace) -> EditSettings:
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:
-    """The model files, and how their U-Net runs."""
-    parser.add_argument("--models", type=Path, required=True, help="folder of the model files")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32", help="of the U-Net (%(default)s)"
-    )
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the U-Net: a slow start, then faster on some GPUs",
-    )
+    add = parser.add_argument
+    add("--models", type=Path, required=True, help="folder of the model files")
+    add("--precision", choices=PRECISIONS, default="fp32", help="of the U-Net (%(default)s)")
+    compiling = "compile the U-Net: a slow start, then faster on some GPUs"
+    add("--compile", action="store_true", help=compiling)
 
 
 def models_of(folder: Path, precision: str = "fp32", compiled: bool = False) -> FaceModels:

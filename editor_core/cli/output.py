@@ -31,14 +31,7 @@ def settings_as_json(name: str, settings: EditSettings) -> dict[str, Any]:
 def edit_metadata(
     name: str, settings: EditSettings, models: Path, precision: str = "fp32"
 ) -> dict[str, str]:
-    """The text chunks of an edited PNG.
-
-    Args:
-        name: The preset's.
-        settings: Those of the edit.
-        models: The folder of the model files.
-        precision: Of the U-Net.
-    """
+    """The text chunks of an edited PNG; `name` is the preset's, `models` the files' folder."""
     files = find_models(models).values()
     hashes = {path.relative_to(models).as_posix(): cached_sha256(path) for path in files}
     return picture_metadata({**settings_as_json(name, settings), "precision": precision}, hashes)

@@ -23,7 +23,6 @@ from .options import models_of
 
 COLUMNS = ("source", "target")
 PAIR_CHUNK = "pair"  # the PNG text chunk that says which pair a picture was made of
-PAIR_ERRORS = (ValueError, OSError, RuntimeError)  # of its pictures, the disk, memory
 
 
 @dataclass(frozen=True)
@@ -53,17 +52,14 @@ class PairResult:
 
     @classmethod
     def done(cls, pair: Pair, distance: float, seconds: float) -> PairResult:
-        """Of a pair that was edited."""
         return cls(pair.name, str(pair.source), str(pair.target), "done", distance, seconds)
 
     @classmethod
     def failed(cls, pair: Pair, reason: object) -> PairResult:
-        """Of a pair that was not."""
         text = " ".join(str(reason).split())
         return cls(pair.name, str(pair.source), str(pair.target), "failed", reason=text)
 
     def line(self) -> str:
-        """As JSON, with its newline."""
         return json.dumps(asdict(self)) + "\n"
 
 
@@ -81,15 +77,10 @@ class BatchJob:
     threads: int
 
     def path(self, pair: Pair) -> Path:
-        """Where the pair's edit is written."""
         return self.out / f"{pair.name}.png"
 
     def earlier_result(self, pair: Pair) -> PairResult | None:
-        """The result of a pair that an earlier run has edited.
-
-        Raises:
-            ValueError: There is an edit of that name, of another pair or made otherwise.
-        """
+        """The result of a pair that an earlier run edited; `ValueError` for another edit."""
         path = self.path(pair)
         if not path.exists():
             return None
@@ -117,7 +108,7 @@ class PairEditor:
         """Write the pair's edit, unless that was done before."""
         try:
             return self.job.earlier_result(pair) or self._edit(pair)
-        except PAIR_ERRORS as error:
+        except (ValueError, OSError, RuntimeError) as error:  # of pictures, the disk, memory
             return PairResult.failed(pair, error)
 
     def _edit(self, pair: Pair) -> PairResult:
@@ -162,9 +153,8 @@ def pairs_in_folders(sources: Path, targets: Path) -> list[Pair]:
             f"got {len(faces)} sources and {len(pictures)} targets: make them equally many, or "
             "name the pairs in a CSV"
         )
-    return _require_distinct(
-        [Pair(_name(s, t), s, t) for s, t in zip(faces, pictures, strict=True)]
-    )
+    pairs = zip(faces, pictures, strict=True)
+    return _require_distinct([Pair(_name(s, t), s, t) for s, t in pairs])
 
 
 def _name(source: Path, target: Path) -> str:

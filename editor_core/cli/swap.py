@@ -11,19 +11,11 @@ from ..files import check_destination
 from ..images import read_mask, read_photo, to_mask, write_png
 from ..photos import edit_photos
 from .faces import add_faces, locate_pair, pasting_of
-from .options import (
-    add_models,
-    add_setting,
-    add_settings,
-    describe_models,
-    models_of,
-    settings_of,
-)
+from .options import add_models, add_setting, add_settings, describe_models, models_of, settings_of
 from .output import edit_metadata, progress_on
 
 
 def add_swap(commands: Any) -> None:
-    """The command's arguments."""
     parser = commands.add_parser("swap", help="put one face on another picture")
     parser.add_argument("source", type=Path, help="a picture of who it will be")
     parser.add_argument("target", type=Path, help="the photo that is edited")
@@ -47,16 +39,11 @@ def swap(arguments: argparse.Namespace) -> None:
     models = models_of(arguments.models, arguments.precision, arguments.compile)
     describe_models(models, arguments.models)
     face, faces = locate_pair(arguments, models, settings.template, source, target)
+    pasting = pasting_of(arguments)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
+        on_step = progress_on(bar)
         result = edit_photos(
-            models,
-            face,
-            target,
-            faces,
-            settings,
-            mask=mask,
-            pasting=pasting_of(arguments),
-            on_step=progress_on(bar),
+            models, face, target, faces, settings, mask=mask, pasting=pasting, on_step=on_step
         )
     metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
     write_png(arguments.out, result.image[0], metadata)

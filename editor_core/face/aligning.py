@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..images import rgb, to_signed
-from .records import Faces, Size
+from .records import Faces
 from .resampling import coverage, invert, offset_output, resample, transform
 from .templates import Template
 
@@ -28,7 +28,7 @@ def align_faces(faces: Faces, template: Template, size: int) -> Faces:
     Raises:
         ValueError: A crop lies outside its photo, or is too small or too large to be meant.
     """
-    aligned = replace(faces, affine=template.affine(faces) * size, crop_size=size)
+    aligned = replace(faces, affine=template(faces) * size, crop_size=size)
     _require_sides(aligned)
     _require_touching(aligned)
     return aligned
@@ -80,18 +80,17 @@ def crop_faces(photos: Tensor, faces: Faces) -> Crops:  # (frames,H,W,3 or 4) in
     require_frames(photos, faces)
     _, size = faces.aligned()
     crops = [crop_face(photos, face) for face in faces]
-    none = Crops(photos.new_zeros(0, 3, size, size), photos.new_zeros(0, 1, size, size))
-    return Crops(
-        torch.cat([none.image, *(each.image for each in crops)]),
-        torch.cat([none.inside, *(each.inside for each in crops)]),
-    )
+    none = photos.new_zeros(0, 3, size, size)
+    image = torch.cat([none, *(each.image for each in crops)])
+    return Crops(image, torch.cat([none[:, :1], *(each.inside for each in crops)]))
 
 
 def crop_face(photos: Tensor, face: Faces) -> Crops:
     """The crop of one face."""
     affine, size = face.aligned()
-    to_photo = invert(affine)
-    x0, y0, x1, y1 = _pixels_read(quads(face)[0], face.size)
+    to_photo, corners = invert(affine), quads(face)[0]
+    sides = zip(corners.amin(0).tolist(), corners.amax(0).tolist(), face.size[::-1], strict=True)
+    (x0, x1), (y0, y1) = (_pixels_read(*side) for side in sides)
     window = to_signed(rgb(photos[face.frame, y0:y1, x0:x1]).float(), "photo")
     image = resample(window, offset_output(to_photo, (x0, y0)), (size, size), "reflection")
     return Crops(image, coverage(to_photo, (size, size), face.size).to(image))
@@ -108,14 +107,8 @@ def crop_masks(masks: Tensor, faces: Faces) -> Tensor:  # (frames or 1,H,W) -> (
     return torch.cat([masks.new_zeros(0, size, size), *crops])
 
 
-def _pixels_read(quad: Tensor, size: Size) -> Box:  # (4,2)
-    """The pixels that a crop reads: those within it, and those reflected beyond the photo."""
-    (left, top), (right, bottom) = quad.amin(0).tolist(), quad.amax(0).tolist()
-    (x0, x1), (y0, y1) = _span(left, right, size[1]), _span(top, bottom, size[0])
-    return x0, y0, x1, y1
-
-
-def _span(low: float, high: float, length: int) -> tuple[int, int]:
+def _pixels_read(low: float, high: float, length: int) -> tuple[int, int]:
+    """Those along a side that a crop reads: within it, and reflected beyond the photo."""
     mirrored_low, mirrored_high = -low, 2 * length - high
     first = math.floor(min(low, mirrored_high)) - READ_MARGIN
     last = math.ceil(max(high, mirrored_low)) + READ_MARGIN

@@ -39,10 +39,7 @@ class FaceDetector:
         step=0.05,
     )
     min_size: int = setting(
-        24,
-        "Pixels of the longer side of a face; more leaves small faces out.",
-        low=4,
-        high=4096,
+        24, "Pixels of the longer side of a face; more leaves small faces out.", low=4, high=4096
     )
 
     def __post_init__(self) -> None:
@@ -112,19 +109,14 @@ def _detect(network: Any, photo: Tensor, scale: float) -> Tensor:  # -> (n,15)
 
 def _refine_points(network: Any, photos: Tensor, faces: Faces) -> Faces:
     """The faces with their points found again in upright crops: leaning heads' are off."""
-    aligned = align_faces(faces, template_named("ffhq"), CROP)
-    points = [_points_in_crop(network, photos, face) for face in aligned]
-    return replace(faces, points=torch.cat([faces.points[:0], *points]))
-
-
-def _points_in_crop(network: Any, photos: Tensor, face: Faces) -> Tensor:  # -> (1,5,2)
-    """The points, in the photo, of the face in the middle of its crop, if it is found there."""
-    found = _detect(network, to_unit(crop_face(photos, face).image), 1.0)
-    if not len(found):
-        return face.points
-    away = (found[:, :2] + found[:, 2:4] / 2 - CROP / 2).norm(dim=1)
-    points = found[[int(away.argmin())], 4:14].unflatten(1, (5, 2))
-    return transform(invert(face.aligned()[0]), points)
+    points = faces.points.clone()
+    for row, face in enumerate(align_faces(faces, template_named("ffhq"), CROP)):
+        found = _detect(network, to_unit(crop_face(photos, face).image), 1.0)
+        if len(found):  # the face nearest to the middle of the crop is the one
+            away = (found[:, :2] + found[:, 2:4] / 2 - CROP / 2).norm(dim=1)
+            refined = found[[int(away.argmin())], 4:14].unflatten(1, (5, 2))
+            points[row] = transform(invert(face.aligned()[0]), refined)[0]
+    return replace(faces, points=points)
 
 
 def _suppress_doubles(found: Tensor) -> list[int]:  # (n,15)

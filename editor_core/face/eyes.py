@@ -25,14 +25,6 @@ class EyeBoxes:
     size: tuple[int, int] | None = None  # (height, width) of the pictures, where it is known
 
 
-@dataclass(frozen=True)
-class EyeCrops:
-    """Grey pixels in [0, 1], squeezed to the gaze network's input; sides as in the picture."""
-
-    left: Tensor  # (B,1,96,160)
-    right: Tensor  # (B,1,96,160)
-
-
 def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes:
     """The eyes from landmarks (B,68,2) or (B,4,2) where there are any, else from the parsing.
 
@@ -114,14 +106,14 @@ def _clamp(boxes: Tensor, height: int, width: int) -> Tensor:  # (B,4) -> (B,4)
     return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))
 
 
-def crop_eyes(image: Tensor, boxes: EyeBoxes) -> EyeCrops:  # (B,3,H,W) in [-1, 1]
-    """The pixels of both eyes, differentiable."""
+def crop_eyes(image: Tensor, boxes: EyeBoxes) -> tuple[Tensor, Tensor]:  # each (B,1,96,160)
+    """Grey pixels in [0, 1] of the left and the right eye of (B,3,H,W) in [-1, 1].
+
+    They are squeezed to the gaze network's input, and differentiable.
+    """
     _require_boxes(boxes, image)
     grey = (image * 0.5 + 0.5).mean(1, keepdim=True)
-    left, right = (
-        _crop(grey, box, CROP_SIZE, antialias=False) for box in (boxes.left, boxes.right)
-    )
-    return EyeCrops(left, right)
+    return _crop(grey, boxes.left, CROP_SIZE, False), _crop(grey, boxes.right, CROP_SIZE, False)
 
 
 def crop_around_eyes(image: Tensor, boxes: EyeBoxes, size: int) -> Tensor:  # -> (B,3,size,size)

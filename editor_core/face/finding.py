@@ -1,7 +1,7 @@
 """Faces from what a caller knows of them: landmarks, boxes, masks, numbers, or nothing at all."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,28 +19,23 @@ POINTS_IN_BOX = ((0.26, 0.36), (0.74, 0.36), (0.5, 0.55), (0.3, 0.72), (0.7, 0.7
 """Where a box from brows to chin usually has the five points, in its sides."""
 
 BOX_REACH = 1.7  # of such a box, from the middle of its points
-
 IF_MISSING = ("error", "pass through")
 
 
 def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: Size) -> Faces:
     """The faces of ComfyUI's landmarks: a list of faces a frame, each with `landmarks_xy`."""
-    found = [
-        (frame, torch.as_tensor(face["landmarks_xy"]).float(), float(face.get("score", 1)))
-        for frame, faces in enumerate(landmarks)
-        for face in faces
-    ]
+    found = [face for faces in landmarks for face in faces]
     if not found:
         return no_faces(size, len(landmarks))
-    points = torch.stack([points for _, points, _ in found])
+    points = torch.stack([torch.as_tensor(face["landmarks_xy"]).float() for face in found])
     eyes, count = eye_corners_of(points).unflatten(1, (2, 2)).mean(2), points.shape[1]
     return make_faces(
-        [frame for frame, *_ in found],
+        [frame for frame, faces in enumerate(landmarks) for _ in faces],
         torch.cat([points.amin(1), points.amax(1)], 1),
         torch.cat([eyes, points[:, [NOSE[count], *MOUTH[count]]]], 1),
         size,
         len(landmarks),
-        score=torch.tensor([score for *_, score in found]),
+        score=torch.tensor([float(face.get("score", 1)) for face in found]),
         landmarks=points,
     )
 
@@ -62,16 +57,12 @@ def faces_in_boxes(boxes: Any, size: Size, frames: int) -> Faces:
     """
     boxes = [boxes] if isinstance(boxes, Mapping) else boxes
     by_frame = [boxes] * frames if boxes and isinstance(boxes[0], Mapping) else boxes
-    found = [(frame, each) for frame, some in enumerate(by_frame) for each in some]
-    corners = [
-        [each["x"], each["y"], each["x"] + each["width"], each["y"] + each["height"]]
-        for _, each in found
-    ]
-    scores = torch.tensor([each.get("score", 1.0) for _, each in found]).float()
+    frame = [k for k, some in enumerate(by_frame) for _ in some]
+    found = [each for some in by_frame for each in some]
+    corners = [[b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]] for b in found]
     box = torch.tensor(corners).float().reshape(-1, 4)
-    return make_faces(
-        [frame for frame, _ in found], box, points_in(box), size, len(by_frame), score=scores
-    )
+    scores = torch.tensor([each.get("score", 1.0) for each in found]).float()
+    return make_faces(frame, box, points_in(box), size, len(by_frame), score=scores)
 
 
 def points_in(box: Tensor) -> Tensor:  # (n,4) -> (n,5,2)
@@ -107,20 +98,19 @@ def faces_in_text(text: str, size: Size, frames: int) -> Faces:
 
     A line may begin with its frame and a colon; without, it counts for all frames.
     """
-    lines = [line for line in text.replace(",", " ").splitlines() if line.strip()]
-    found = [
-        (frame, *_box_and_points(numbers))
-        for line in lines
-        for frame, numbers in _parse_line(line, frames)
-    ]
-    if not found:
-        return no_faces(size, frames)
-    frame, box, points = zip(*found, strict=True)
-    return make_faces(frame, torch.stack(box), torch.stack(points), size, frames)
+    frame: list[int] = []
+    box, points = [torch.zeros(0, 4)], [torch.zeros(0, 5, 2)]
+    for line in filter(str.strip, text.replace(",", " ").splitlines()):
+        given, numbers = _parse_line(line, frames)
+        upright = len(numbers) == 4
+        points += [points_in(numbers[None]) if upright else numbers.view(1, 5, 2)] * len(given)
+        box += [numbers[None] if upright else box_around(points[-1])] * len(given)
+        frame += given
+    return make_faces(frame, torch.cat(box), torch.cat(points), size, frames)
 
 
-def _parse_line(line: str, frames: int) -> Iterable[tuple[int, list[float]]]:
-    """The frames of a line, each with the line's numbers."""
+def _parse_line(line: str, frames: int) -> tuple[Sequence[int], Tensor]:  # -> (4 or 10,)
+    """The frames that a line counts for, and its numbers."""
     before, colon, numbers = line.rpartition(":")
     given: Sequence[int] = range(frames)
     try:
@@ -133,15 +123,7 @@ def _parse_line(line: str, frames: int) -> Iterable[tuple[int, list[float]]]:
             f'"{line.strip()}" gives no face in {frames} frames, expected 4 numbers of a box or 10 '
             "of five points, perhaps after a frame and a colon: correct the line"
         )
-    return ((frame, values) for frame in given)
-
-
-def _box_and_points(values: list[float]) -> tuple[Tensor, Tensor]:  # -> (4,), (5,2)
-    numbers = torch.tensor(values)
-    if len(values) == 4:
-        return numbers, points_in(numbers[None])[0]
-    points = numbers.view(5, 2)
-    return box_around(points[None])[0], points
+    return given, torch.tensor(values)
 
 
 def box_around(points: Tensor) -> Tensor:  # (n,5,2) -> (n,4)
@@ -171,11 +153,7 @@ WAYS: dict[str, Callable[[Any, Size, int], Faces]] = {
 
 
 def given_faces(size: Size, frames: int, **ways: Any) -> tuple[str, Faces]:
-    """The faces of some frames, and the one of `WAYS` that they are given by; None are not given.
-
-    Raises:
-        ValueError: They are given by none, or by several.
-    """
+    """The faces of some frames, and the one of `WAYS` that gives them; the others must be None."""
     given = {name: value for name, value in ways.items() if value is not None}
     if len(given) != 1:
         raise ValueError(

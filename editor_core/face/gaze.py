@@ -42,8 +42,7 @@ class EyeGazeEstimator:
 
     def estimate(self, image: Tensor, boxes: EyeBoxes) -> Tensor:  # (B,3,H,W) -> (B,2,2)
         """The gaze of the left and of the right eye."""
-        crops = crop_eyes(image, boxes)
-        both = torch.cat([crops.left, crops.right])[:, 0]
+        both = torch.cat(crop_eyes(image, boxes))[:, 0]
         return _mirrored(torch.stack(self.network(both).gaze.chunk(2), dim=1))
 
 

@@ -20,9 +20,8 @@ COLOUR = (30, 220, 90)
 def paint_eyes(image: Tensor, boxes: EyeBoxes, faces: Faces | None = None) -> Tensor:
     """The faces, or the photos of aligned `faces`, with a frame around each eye."""
     both = torch.stack([boxes.left, boxes.right], 1).float()
-    x0, y0, x1, y1 = both.unbind(2)
-    corners = [torch.stack(each, 2) for each in ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))]
-    return _paint_lines(image, torch.stack(corners, 2), faces)
+    around = both[..., [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].unflatten(2, (5, 2))  # x, y of the corners
+    return _paint_lines(image, around, faces)
 
 
 def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Faces | None = None) -> Tensor:

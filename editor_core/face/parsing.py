@@ -61,6 +61,7 @@ COLOURS = (
 class ParsingNetwork(Protocol):
     def logits(self, x: Tensor) -> Tensor:  # (B,3,S,S) -> (B,19,S,S)
         """Scores of the network's own classes, unnormalised."""
+        ...
 
 
 @dataclass(frozen=True)

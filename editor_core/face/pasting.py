@@ -98,20 +98,15 @@ def paste_faces(
     for face, crop, mask, where in zip(faces, edited, masks, skin, strict=True):
         original = crop_face(photos, face).image.to(crop)
         new = _match_colours(crop[None], original, where) if pasting.match_colours else crop[None]
-        _paste(canvas, photos, face, original, new, mask.to(crop)[None, None], pasting)
+        mask = mask.to(crop)[None, None]
+        _add(canvas, *_change_photo(photos, face, original, new, mask, pasting))
     return canvas
 
 
-def _paste(
-    canvas: Pasted,
-    photos: Tensor,
-    face: Faces,
-    original: Tensor,
-    edited: Tensor,
-    mask: Tensor,
-    pasting: Pasting,
-) -> None:
-    """Bring one crop onto the canvas, within the part of the photo that it touches."""
+def _change_photo(
+    photos: Tensor, face: Faces, original: Tensor, edited: Tensor, mask: Tensor, pasting: Pasting
+) -> tuple[tuple, Tensor, Tensor]:  # -> place, (1,3,h,w), (1,1,h,w)
+    """The part of the photo that a crop touches, its change there, and the change's weight."""
     x0, y0, x1, y1 = _bounds(face, margin=3 * pasting.feather + 1)
     here = (face.frame, slice(y0, y1), slice(x0, x1))
     to_crop = offset_input(face.aligned()[0], (x0, y0)).to(edited)
@@ -124,14 +119,13 @@ def _paste(
     change = change - in_photo(_edited_share(edited - original)) * (photo - in_photo(original))
     crop_pixel = 1 / to_crop[0, :, :2].det().sqrt().item()  # in the photo's: no edge is finer
     feather = pasting.feather and max(pasting.feather, crop_pixel)
-    change, weight = _blend(change, in_photo(mask), replace(pasting, feather=feather))
-    free = (1 - canvas.mask[here])[:, None].to(weight)
-    _add(canvas, here, free * change, free * weight)
+    return here, *_blend(change, in_photo(mask), replace(pasting, feather=feather))
 
 
 def _add(canvas: Pasted, here: tuple, change: Tensor, weight: Tensor) -> None:
-    """Add a change (1,3,h,w) where its weight (1,1,h,w) is above 0."""
-    before = canvas.image[here]
+    """Add a change where its weight is above 0, as far as no earlier face covers it."""
+    free = (1 - canvas.mask[here])[:, None].to(weight)
+    change, weight, before = free * change, free * weight, canvas.image[here]
     after = add_change(rgb(before).to(change), change).to(before)
     touched = (weight > 0).movedim(1, -1)
     canvas.image[here] = torch.cat([torch.where(touched, after, rgb(before)), before[..., 3:]], -1)

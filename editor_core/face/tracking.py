@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .identity import identity_distance
-from .records import Faces, box_iou
+from .records import Faces, box_iou, groups_of
 from .resampling import invert
 
 MIN_MATCH = 0.3  # of overlap, or of overlap and likeness together, for faces of one person
@@ -22,8 +22,7 @@ def track_faces(faces: Faces) -> Faces:
     """
     person = torch.full_like(faces.frame, -1)
     last: list[int] = []  # the row of each person's latest face
-    for frame in faces.frame.unique().tolist():
-        rows = (faces.frame == frame).nonzero().flatten().tolist()
+    for rows in groups_of(faces.frame):
         for number, row in _match_people(faces, last, rows):
             person[row], last[number] = number, row
         for row in rows:
@@ -35,20 +34,16 @@ def track_faces(faces: Faces) -> Faces:
 
 def _match_people(faces: Faces, last: list[int], rows: list[int]) -> list[tuple[int, int]]:
     """Person and row of the faces of earlier people, the surest first."""
-    scores = _match_scores(faces, last, rows)
+    scores = box_iou(faces.box[last], faces.box[rows])
+    if faces.embedding is not None:
+        distance = identity_distance(faces.embedding[last][:, None], faces.embedding[rows])
+        scores = scores / 2 + 1 - distance
     matches: list[tuple[int, int]] = []
     while scores.numel() and scores.max() >= MIN_MATCH:
         number, column = divmod(int(scores.argmax()), len(rows))
         matches.append((number, rows[column]))
         scores[number], scores[:, column] = -1.0, -1.0
     return matches
-
-
-def _match_scores(faces: Faces, last: list[int], rows: list[int]) -> Tensor:  # -> (people,rows)
-    shared = box_iou(faces.box[last], faces.box[rows])
-    if faces.embedding is None:
-        return shared
-    return shared / 2 + 1 - identity_distance(faces.embedding[last][:, None], faces.embedding[rows])
 
 
 def smooth_faces(faces: Faces, frames: float) -> Faces:
@@ -77,20 +72,10 @@ def flicker(faces: Faces, before: Tensor, edited: Tensor) -> Tensor:  # (n,3,S,S
     The mean change between consecutive crops over that of the photo's: 1 is no more than the photo
     itself. People with one face are left out.
     """
-    pairs = _consecutive(faces)
-    changes = [
-        _change(edited, rows) / _change(before, rows).clamp(min=MIN_CHANGE) for rows in pairs
-    ]
-    return torch.stack(changes) if changes else edited.new_zeros(0)
-
-
-def _consecutive(faces: Faces) -> list[Tensor]:
-    """The rows of every person of several faces, in time."""
-    if faces.person is None:
-        return []
-    rows = [(faces.person == each).nonzero().flatten() for each in faces.person.unique()]
-    return [each[faces.frame[each].argsort(stable=True)] for each in rows if len(each) > 1]
-
-
-def _change(crops: Tensor, rows: Tensor) -> Tensor:  # -> ()
-    return crops[rows].diff(dim=0).abs().mean()
+    people = [] if faces.person is None else groups_of(faces.person)
+    changes = [edited.new_zeros(0)]
+    for rows in (each for each in people if len(each) > 1):
+        in_time = torch.tensor(rows)[faces.frame[rows].argsort(stable=True)]
+        after, photo = (crops[in_time].diff(dim=0).abs().mean() for crops in (edited, before))
+        changes.append((after / photo.clamp(min=MIN_CHANGE))[None])
+    return torch.cat(changes)

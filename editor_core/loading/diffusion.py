@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..checkpoints.reading import Checkpoint
 from ..diffusion.process import DiffusionModel, FixedVariance, GaussianDiffusion, Predicts
-from ..models.blocks import warn_assumed
+from ..models.configs import warn_assumed
 from ..models.unet import UNet, UNetConfig
 from ..models.unet2d import UNet2D, UNet2DConfig, with_current_names
 from .families import family_of
@@ -31,7 +31,6 @@ DIFFUSERS_DEFAULTS = {
     "variance_type": "fixed_small",
     "prediction_type": "epsilon",
 }
-DIFFUSERS_ASSUMED = {key: DIFFUSERS_DEFAULTS[key] for key in ("sample_size", "beta_schedule")}
 VARIANCES: dict[str, FixedVariance] = {
     "fixed_small": "small",
     "fixed_small_log": "small",
@@ -69,7 +68,8 @@ def config_hints(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _adm_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> DiffusionModel:
     config = UNetConfig.from_state_dict(checkpoint.tensors, hints)
-    _warn_missing(checkpoint, ADM_DEFAULTS, hints)
+    lacking = f"{checkpoint.path} does not tell all of the model"
+    warn_assumed(lacking, ADM_DEFAULTS, hints, "name what is wrong")
     facts = {"diffusion_steps": 1000, "predicts": "epsilon", **ADM_DEFAULTS, **hints}
     schedule = _one_of("schedule", facts["schedule"], ADM_SCHEDULES)
     return DiffusionModel(
@@ -87,7 +87,9 @@ def _diffusers_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> Diffus
         hints["sample_size"] = hints["image_size"]
     tensors = with_current_names(checkpoint.tensors)
     config = UNet2DConfig.from_state_dict(tensors, hints)
-    _warn_missing(checkpoint, DIFFUSERS_ASSUMED, hints)
+    assumed = {key: DIFFUSERS_DEFAULTS[key] for key in ("sample_size", "beta_schedule")}
+    lacking = f"{checkpoint.path} does not tell all of the model"
+    warn_assumed(lacking, assumed, hints, "name what is wrong")
     facts = {**DIFFUSERS_DEFAULTS, **hints}
     return DiffusionModel(
         with_memory_format(load_network(UNet2D, config, tensors)),
@@ -133,12 +135,3 @@ def _one_of(name: str, value: str, options: Mapping[str, Option]) -> Option:
     if value not in options:
         raise ValueError(f"{name} is {value!r}: expected one of {', '.join(options)}")
     return options[value]
-
-
-def _warn_missing(
-    checkpoint: Checkpoint, defaults: Mapping[str, Any], hints: Mapping[str, Any]
-) -> None:
-    missing = {key: value for key, value in defaults.items() if key not in hints}
-    if missing:
-        lacking = f"{checkpoint.path} does not tell all of the model"
-        warn_assumed(lacking, missing, "name what is wrong")

@@ -52,9 +52,7 @@ UNSUPPORTED = {  # by one name that gives each away
     "fc_yaw_gaze.weight": "L2CS-Net on a ResNet-18 or 34",
     "lin0.model.1.weight": "the heads of LPIPS, which the lpips package brings along",
     "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
-    "conv4_1.weight": "an MTCNN detector",
-    "dense5_1.weight": "an MTCNN detector",
-    "dense6_1.weight": "an MTCNN detector",
+    **{f"{name}.weight": "an MTCNN detector" for name in ("conv4_1", "dense5_1", "dense6_1")},
     "layer2.0.downsample.0.weight": "a ResNet of torchvision",
 }
 

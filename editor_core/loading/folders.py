@@ -24,15 +24,10 @@ CONFIG_DEFAULTS = {  # of diffusers, for what a config.json leaves out
     "freq_shift": 0,
     "center_input_sample": False,
 }
-SCHEDULER_DEFAULTS = {"beta_schedule": "linear"}
 
 
 def find_weights(path: StrPath) -> Path:
-    """The file of weights that a path names: itself, or that of a diffusers folder or pipeline.
-
-    Raises:
-        MissingModel: there is none; the message says where a published file comes from.
-    """
+    """The file of weights that a path names: itself, or that of a diffusers folder or pipeline."""
     place = Path(path)
     if place.is_dir():
         if weights := _diffusers_weights(place):
@@ -57,10 +52,7 @@ def model_files(path: Path) -> list[Path]:
 
 
 def diffusers_config(weights: Path) -> dict[str, Any]:
-    """The `config.json` and `scheduler_config.json` of a file of weights, with diffusers' defaults.
-
-    Empty where there are none.
-    """
+    """The `config.json` and `scheduler_config.json` beside weights, with diffusers' defaults."""
     path = weights.with_name("config.json")
     config = {**CONFIG_DEFAULTS, **read_json(path)} if path.is_file() else {}
     if config.get("_class_name", DIFFUSERS_CLASS) != DIFFUSERS_CLASS:
@@ -69,7 +61,7 @@ def diffusers_config(weights: Path) -> dict[str, Any]:
             "choose another model"
         )
     scheduler = next(filter(Path.is_file, (weights.parent / name for name in SCHEDULERS)), None)
-    config |= {**SCHEDULER_DEFAULTS, **read_json(scheduler)} if scheduler else {}
+    config |= {"beta_schedule": "linear", **read_json(scheduler)} if scheduler else {}
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 

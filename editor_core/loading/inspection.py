@@ -13,15 +13,8 @@ from .diffusion import config_hints
 from .families import family_of
 from .folders import find_weights
 from .known_files import cached_sha256, identify, known_file, mismatch_warning
-from .models import load_diffusion, load_gaze, load_identity, load_lpips, load_parser
+from .models import LOADERS
 
-LOADERS = {
-    "diffusion": load_diffusion,
-    "identity": load_identity,
-    "parser": load_parser,
-    "gaze": load_gaze,
-    "lpips": load_lpips,
-}
 PLAIN = int | float | str | bool | tuple | list | None  # what JSON can hold
 
 
@@ -99,12 +92,10 @@ def inspect(path: StrPath) -> Inspection:
 def _licence(checkpoint: Checkpoint) -> str:
     """By the file's hash, else its metadata, else its name unless that is another file's."""
     path = checkpoint.path
-    known, named = identify(path), known_file(path)
-    if known:
+    if known := identify(path):
         return known.licence
-    by_name = (
-        f"{named.licence} (by its name)" if named and not mismatch_warning(path) else "unknown"
-    )
+    named = None if mismatch_warning(path) else known_file(path)
+    by_name = f"{named.licence} (by its name)" if named else "unknown"
     return str(checkpoint.metadata.get("licence", by_name))
 
 

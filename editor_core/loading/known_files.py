@@ -36,12 +36,11 @@ def identify(path: StrPath) -> KnownFile | None:
         Its entry, or None where it is no published file or its hash is not known.
     """
     size = os.path.getsize(path)
-    alike = [
-        file
-        for file in KNOWN_FILES
-        if file.sha256 and (file.size == size or (file.size is None and _is_named(path, file)))
-    ]
-    return next((file for file in alike if file.sha256 == cached_sha256(path)), None)
+    for file in KNOWN_FILES:
+        alike = file.size == size or (file.size is None and _is_named(path, file))
+        if file.sha256 and alike and file.sha256 == cached_sha256(path):
+            return file
+    return None
 
 
 def mismatch_warning(path: StrPath) -> str | None:

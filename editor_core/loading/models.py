@@ -4,7 +4,7 @@ All of it works inside a caller's `torch.inference_mode()` too, and draws no ran
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..autograd import gradients
-from ..checkpoints.errors import MissingModel, UnsupportedCheckpoint
+from ..checkpoints.errors import MISFITS, MissingModel, UnsupportedCheckpoint
 from ..checkpoints.reading import Checkpoint, read_checkpoint, read_outline
 from ..diffusion.process import DiffusionModel
 from ..face.gaze import GazeEstimator
@@ -30,7 +30,6 @@ from .networks import channels_last, load_network
 from .recipes import RECIPES
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MISFITS = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)  # of tensors
 
 
 @dataclass(frozen=True)
@@ -70,13 +69,8 @@ def load_models(folder: StrPath) -> FaceModels:
     for kind in ("diffusion", "identity", "parser"):
         if kind not in files:
             raise missing_model(kind, folder)
-    return FaceModels(
-        diffusion=load_diffusion(files["diffusion"]),
-        identity=load_identity(files["identity"]),
-        parser=load_parser(files["parser"]),
-        gaze=load_gaze(files["gaze"]) if "gaze" in files else None,
-        lpips=load_lpips(files["lpips"]) if "lpips" in files else None,
-    )
+    loaded = {kind: load(files[kind]) for kind, load in LOADERS.items() if kind in files}
+    return FaceModels(**loaded)
 
 
 def find_models(folder: StrPath) -> dict[str, Path]:
@@ -217,6 +211,15 @@ def load_lpips(path: StrPath) -> Lpips:
         backbone = detect_backbone(checkpoint.tensors)
         network = Lpips(backbone, checkpoint.tensors, checkpoint.config.get("heads", True))
     return network.requires_grad_(False)
+
+
+LOADERS: dict[str, Callable[[StrPath], Any]] = {
+    "diffusion": load_diffusion,
+    "identity": load_identity,
+    "parser": load_parser,
+    "gaze": load_gaze,
+    "lpips": load_lpips,
+}
 
 
 @gradients()

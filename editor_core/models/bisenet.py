@@ -4,14 +4,14 @@ The spatial path is the ResNet's own feature map at an eighth of the size.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu, sigmoid
 
-from .blocks import RESNET_STAGES, conv_norm_relu, make_stages, shortcut
+from .blocks import conv_norm_relu, make_stages, shortcut
+from .configs import RESNET_STAGES, StateDict
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class BiSeNetConfig:
     width: int = 64
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "BiSeNetConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "BiSeNetConfig":
         """The configuration of a network, from the shapes of its tensors."""
         classes, width = tensors["conv_out.conv_out.weight"], tensors["cp.resnet.conv1.weight"]
         return cls(num_classes=len(classes), width=len(width))

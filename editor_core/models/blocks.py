@@ -1,23 +1,18 @@
-"""What several of the networks share: blocks, and reading sizes from the names of tensors."""
+"""What several of the networks are built of."""
 
 import math
-import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-ArcFace = TypeVar("ArcFace", bound="ArcFaceConfig")
 Module = TypeVar("Module", bound=nn.Module)
 MakeBlock = Callable[[int, int, int], nn.Module]  # channels, channels out, stride
 
 MAX_PERIOD = 10000  # of the slowest wave of the time embedding, in steps
-RESNET_STAGES = 4
-RESNET_STRIDE = 2**RESNET_STAGES  # where every stage halves the size
 SQUEEZE = 16  # factor by which squeeze and excitation narrows
 
 
@@ -92,57 +87,3 @@ def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
     """The shortcut past a block: the identity wherever shapes allow."""
     same = stride == 1 and channels == out_channels
     return nn.Identity() if same else projection(channels, out_channels, stride)
-
-
-@dataclass(frozen=True)
-class ArcFaceConfig:
-    """What shapes an improved residual network of ArcFace (Deng et al. 2019)."""
-
-    layers: tuple[int, ...] = (3, 4, 14, 3)  # blocks of each of the four stages
-    widths: tuple[int, ...] = (64, 128, 256, 512)  # the stem is as wide as the first stage
-    embedding: int = 512
-    input_size: int = 112  # pixels, halved by each stage
-
-    def __post_init__(self) -> None:
-        if len(self.layers) != RESNET_STAGES or len(self.widths) != RESNET_STAGES:
-            raise ValueError(
-                f"expected {RESNET_STAGES} layers and widths, got {self.layers} and {self.widths}: "
-                "give one number a stage"
-            )
-        if self.input_size % RESNET_STRIDE:
-            raise ValueError(
-                f"input_size is {self.input_size}: expected a multiple of {RESNET_STRIDE}"
-            )
-
-    @property
-    def features(self) -> int:
-        """How many values the last stage gives."""
-        return self.widths[-1] * (self.input_size // RESNET_STRIDE) ** 2
-
-    @classmethod
-    def from_state_dict(cls: type[ArcFace], tensors: Mapping[str, Tensor]) -> ArcFace:
-        """The configuration of a network, from the names and shapes of its tensors."""
-        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
-        widths = tuple(len(tensors[f"{name}.0.conv2.weight"]) for name in names)
-        embedding, features = tensors["fc.weight"].shape
-        return cls(
-            layers=tuple(count_children(tensors, name) for name in names),
-            widths=widths,
-            embedding=embedding,
-            input_size=math.isqrt(features // widths[-1]) * RESNET_STRIDE,
-        )
-
-
-def count_children(tensors: Mapping[str, Tensor], name: str) -> int:
-    """How many numbered modules with tensors there are under a name."""
-    below = f"{name}."
-    return len({key[len(below) :].split(".")[0] for key in tensors if key.startswith(below)})
-
-
-def warn_assumed(
-    lacking: str, defaults: Mapping[str, Any], hints: Mapping[str, Any], remedy: str
-) -> None:
-    """Warn of the defaults that are taken because no file and no user gave the values."""
-    assumed = ", ".join(f"{key} {value}" for key, value in defaults.items() if key not in hints)
-    if assumed:
-        warnings.warn(f"{lacking}: assuming {assumed}; {remedy}", stacklevel=4)

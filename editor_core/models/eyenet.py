@@ -2,7 +2,7 @@
 them and from the picture; the network of the published gaze estimator."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from .blocks import conv_norm_relu, count_children
+from .blocks import conv_norm_relu
+from .configs import StateDict, count_children
 
 CROP_SIZE = (96, 160)  # height and width of the eye picture
 HEATMAP_SIZE = (48, 80)
@@ -29,7 +30,7 @@ class EyeNetConfig:
     stem: int = 64
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "EyeNetConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "EyeNetConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         stacks, stem = count_children(tensors, "outs"), len(tensors["pre.0.conv.weight"])
         landmarks, width = tensors["outs.0.conv.weight"].shape[:2]

@@ -3,7 +3,6 @@
 Its design, its data (VGGFace2) and its loss differ from those of the ArcFace networks.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .blocks import conv_norm_relu, count_children
+from .blocks import conv_norm_relu
+from .configs import StateDict, count_children
 
 Kernel = int | tuple[int, int]
 
@@ -28,7 +28,7 @@ class FaceNetConfig:
     num_classes: int = 0  # people of the training set, where the file keeps that layer
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "FaceNetConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "FaceNetConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         one, two, three = (count_children(tensors, f"repeat_{level}") for level in (1, 2, 3))
         return cls(

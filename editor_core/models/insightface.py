@@ -3,7 +3,8 @@
 
 from torch import Tensor, nn
 
-from .blocks import ArcFaceConfig, make_stages, shortcut
+from .blocks import make_stages, shortcut
+from .configs import ArcFaceConfig
 
 
 class InsightFaceConfig(ArcFaceConfig):

@@ -2,14 +2,14 @@
 excitation (Hu et al. 2018) or without, under the names of the widely used `model_ir_se50.pth`."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
 
 from torch import Tensor, nn
 
-from .blocks import RESNET_STRIDE, SQUEEZE, ArcFaceConfig, count_children, make_stages, projection
+from .blocks import SQUEEZE, make_stages, projection
+from .configs import RESNET_STRIDE, ArcFaceConfig, StateDict, count_children
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class IRSEConfig(ArcFaceConfig):
     use_se: bool = True
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "IRSEConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "IRSEConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         blocks = range(count_children(tensors, "body"))
         all_widths = [len(tensors[f"body.{index}.res_layer.3.weight"]) for index in blocks]

@@ -1,13 +1,13 @@
 """The identity network of SimSwap and DiffFace: an improved residual network (ArcFace, Deng et al.
 2019) with squeeze and excitation, under the names of their published file."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor, nn
 
-from .blocks import SQUEEZE, ArcFaceConfig, make_stages, shortcut
+from .blocks import SQUEEZE, make_stages, shortcut
+from .configs import ArcFaceConfig, StateDict
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class IResNetConfig(ArcFaceConfig):
     use_se: bool = True
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "IResNetConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "IResNetConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         use_se = "layer1.0.se.fc.0.weight" in tensors
         return replace(super().from_state_dict(tensors), use_se=use_se)

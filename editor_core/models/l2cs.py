@@ -2,14 +2,14 @@
 whole face, each angle as the expectation over bins of equal width."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .blocks import RESNET_STAGES, count_children, make_stages, shortcut
+from .blocks import make_stages, shortcut
+from .configs import RESNET_STAGES, StateDict, count_children
 
 EXPANSION = 4  # of a bottleneck's width
 BIN_DEGREES = {90: 4.0, 28: 3.0}  # by the number of bins: trained on Gaze360, on MPIIFaceGaze
@@ -35,7 +35,7 @@ class L2CSConfig:
         return EXPANSION * 2 ** (RESNET_STAGES - 1) * self.width
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "L2CSConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "L2CSConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
         return cls(

@@ -32,11 +32,18 @@ class Lpips(nn.Module):
     """
 
     def __init__(self, net: Backbone, backbone: Mapping[str, Tensor], heads: bool = True) -> None:
+        import lpips
+
         super().__init__()
         self.network: Any = _empty_network(net, heads)
-        names = self.network.state_dict()
-        published = {**backbone, **_scaling(), **(_published_heads(net) if heads else {})}
-        tensors = {name: published[_published_name(name)].float() for name in names}
+        published = {**backbone, **lpips.ScalingLayer().state_dict(prefix="scaling_layer.")}
+        if heads:
+            path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
+            published |= torch.load(path, map_location="cpu", weights_only=True)
+        tensors = {}
+        for name in self.network.state_dict():
+            in_file = re.sub(r"^net\.slice\d+\.", "features.", name.replace("lins.", "lin"))
+            tensors[name] = published[in_file].float()
         self.network.load_state_dict(tensors, assign=True)
         self.eval()  # the heads have dropout
 
@@ -79,23 +86,3 @@ def _empty_network(net: Backbone, heads: bool) -> nn.Module:
         return lpips.LPIPS(
             net=net, pretrained=False, pnet_rand=True, lpips=heads, pnet_tune=True, verbose=False
         )
-
-
-def _published_name(name: str) -> str:
-    """The published files' name for a tensor of the package's network."""
-    return re.sub(r"^net\.slice\d+\.", "features.", name.replace("lins.", "lin"))
-
-
-def _scaling() -> dict[str, Tensor]:
-    import lpips
-
-    values = lpips.ScalingLayer().state_dict()
-    return {f"scaling_layer.{name}": value for name, value in values.items()}
-
-
-def _published_heads(net: Backbone) -> dict[str, Tensor]:
-    """The heads that the package contains, version 0.1."""
-    import lpips
-
-    path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
-    return torch.load(path, map_location="cpu", weights_only=True)

@@ -2,14 +2,13 @@
 sixteenth of the picture's size, blocks there, and up again. A second head reconstructs the face."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from .blocks import count_children
+from .configs import StateDict, count_children
 
 SLOPE = 0.2  # of the rectifier below zero
 
@@ -24,7 +23,7 @@ class ParseNetConfig:
     decoder: tuple[int, ...] = (256, 256, 128, 64)  # one for each doubling
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> "ParseNetConfig":
+    def from_state_dict(cls, tensors: StateDict) -> "ParseNetConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         stem = len(tensors["encoder.0.conv2d.weight"])
         down = range(1, count_children(tensors, "encoder"))

@@ -6,7 +6,6 @@ time step. Parameter names are those of the published files, so they load with `
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -15,19 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from .blocks import (
-    Upsample,
-    conv3x3,
-    count_children,
-    embed_time,
-    run_block,
-    warn_assumed,
-    zero_module,
-)
+from .blocks import Upsample, conv3x3, embed_time, run_block, zero_module
+from .configs import Hints, StateDict, count_children, warn_assumed
 
 NORM_GROUPS = 32  # of every group normalisation: all widths are multiples of it
 PUBLISHED_HEAD_CHANNELS = 64
-DEFAULT_HEADS = 4
 PUBLISHED_UNETS = {  # by parameter count; all have 64-channel heads in legacy order, 256x256 pixels
     554_388_998,  # DiffFace
     552_814_086,  # OpenAI, unconditional
@@ -72,9 +63,7 @@ class UNetConfig:
             )
 
     @classmethod
-    def from_state_dict(
-        cls, tensors: Mapping[str, Tensor], hints: Mapping[str, Any] | None = None
-    ) -> "UNetConfig":
+    def from_state_dict(cls, tensors: StateDict, hints: Hints | None = None) -> "UNetConfig":
         """The configuration of a network, from the names and shapes of its tensors.
 
         Args:
@@ -108,7 +97,7 @@ class UNetConfig:
         )
 
     @staticmethod
-    def is_published(tensors: Mapping[str, Tensor]) -> bool:
+    def is_published(tensors: StateDict) -> bool:
         """Whether the network is a published one, by the number of its parameters."""
         return sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_UNETS
 
@@ -134,18 +123,16 @@ class UNetConfig:
         return heads
 
 
-def _size(tensors: Mapping[str, Tensor], name: str, dim: int) -> int | None:
+def _size(tensors: StateDict, name: str, dim: int) -> int | None:
     return tensors[name].shape[dim] if name in tensors else None
 
 
-def _attention(
-    tensors: Mapping[str, Tensor], hints: Mapping[str, Any], widths: list[int]
-) -> dict[str, Any]:
+def _attention(tensors: StateDict, hints: Hints, widths: list[int]) -> dict[str, Any]:
     """How attention is split: as hinted, else as published, with a warning where unsure."""
     heads = {key: hints[key] for key in ("num_heads", "head_channels") if hints.get(key)}
     order = hints.get("attention_order")
     even = all(width % PUBLISHED_HEAD_CHANNELS == 0 for width in widths)
-    default = {"head_channels": PUBLISHED_HEAD_CHANNELS} if even else {"num_heads": DEFAULT_HEADS}
+    default = {"head_channels": PUBLISHED_HEAD_CHANNELS} if even else {"num_heads": 4}
     split = {**(heads or default), "attention_order": order or "legacy"}
     if not UNetConfig.is_published(tensors) and not (heads and order):
         lacking = "the tensors do not tell how attention is split"
@@ -165,14 +152,14 @@ class UNet(nn.Module):
             self.id_embed = _mlp(config.identity_channels, config.embedding_channels)
         if config.num_classes is not None:
             self.label_emb = nn.Embedding(config.num_classes, config.embedding_channels)
-        self.input_blocks, skips = _down_path(config)
+        self.input_blocks = _down_path(config)
         deepest = config.width(config.levels - 1)
         self.middle_block = ConditionedSequential(
             ResBlock(config, deepest, deepest),
             Attention(config, deepest),
             ResBlock(config, deepest, deepest),
         )
-        self.output_blocks = _up_path(config, skips)
+        self.output_blocks = _up_path(config)
         self.out = nn.Sequential(
             nn.GroupNorm(NORM_GROUPS, config.width(0)),
             nn.SiLU(),
@@ -204,9 +191,8 @@ class UNet(nn.Module):
         """
         self._check_conditions(identity, label)
         run = partial(run_block, recompute=recompute)
-        dtype = next(self.parameters()).dtype
-        embedding = self._embed(t, identity, label, dtype)
-        h, skips = x.to(dtype), []
+        embedding = self._embed(t, identity, label)
+        h, skips = x.to(next(self.parameters()).dtype), []
         for block in self.input_blocks:
             h = run(block, h, embedding)
             skips.append(h)
@@ -215,9 +201,8 @@ class UNet(nn.Module):
             h = run(partial(_join_skip, block), h, skips.pop(), embedding)
         return self.out(h).to(x.dtype)
 
-    def _embed(
-        self, t: Tensor, identity: Tensor | None, label: Tensor | None, dtype: torch.dtype
-    ) -> Tensor:
+    def _embed(self, t: Tensor, identity: Tensor | None, label: Tensor | None) -> Tensor:
+        dtype = next(self.parameters()).dtype
         embedding = self.time_embed(embed_time(t, self.config.model_channels).to(dtype))
         if identity is not None:
             embedding = embedding + self.id_embed(identity.to(dtype))
@@ -244,18 +229,14 @@ def _join_skip(block: nn.Module, h: Tensor, skip: Tensor, embedding: Tensor) -> 
 
 
 class ResBlock(nn.Module):
-    """Residual block under a condition; `resample` changes the size of both its branches."""
+    """Residual block under a condition; `resize` changes the size of both its branches."""
 
     def __init__(
-        self,
-        config: UNetConfig,
-        channels: int,
-        out_channels: int,
-        resample: nn.Module | None = None,
+        self, config: UNetConfig, channels: int, out_channels: int, resize: nn.Module | None = None
     ) -> None:
         super().__init__()
         self.scale_shift = config.scale_shift_norm
-        self.resample = resample or nn.Identity()
+        self.resize = resize or nn.Identity()
         self.in_layers = nn.Sequential(
             nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), conv3x3(channels, out_channels)
         )
@@ -274,9 +255,9 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:  # (B,C,H,W), (B,E) -> (B,C',H',W')
         norm, activation, convolution = self.in_layers
-        h = convolution(self.resample(activation(norm(x))))
+        h = convolution(self.resize(activation(norm(x))))
         h = self._condition(h, self.emb_layers(embedding)[:, :, None, None])
-        return self.skip_connection(self.resample(x)) + h
+        return self.skip_connection(self.resize(x)) + h
 
     def _condition(self, h: Tensor, condition: Tensor) -> Tensor:
         if not self.scale_shift:
@@ -328,15 +309,13 @@ class ConditionedSequential(nn.Sequential):
         return x
 
 
-def _down_path(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
-    """The encoder, and the width of each of its outputs."""
+def _down_path(config: UNetConfig) -> nn.ModuleList:
     width = config.width(0)
-    blocks, skips = [ConditionedSequential(conv3x3(config.in_channels, width))], [width]
+    blocks = [ConditionedSequential(conv3x3(config.in_channels, width))]
     for level in range(config.levels):
         for _ in range(config.num_res_blocks):
             blocks.append(ConditionedSequential(*_layers(config, level, width)))
             width = config.width(level)
-            skips.append(width)
         if level < config.levels - 1:
             if config.resblock_updown:
                 halves = ResBlock(config, width, width, nn.AvgPool2d(2))
@@ -344,22 +323,21 @@ def _down_path(config: UNetConfig) -> tuple[nn.ModuleList, list[int]]:
                 convolution = nn.Conv2d(width, width, 3, stride=2, padding=1)
                 halves = nn.Sequential(OrderedDict(op=convolution))
             blocks.append(ConditionedSequential(halves))
-            skips.append(width)
-    return nn.ModuleList(blocks), skips
+    return nn.ModuleList(blocks)
 
 
-def _up_path(config: UNetConfig, skips: list[int]) -> nn.ModuleList:
-    width, blocks, remaining = config.width(config.levels - 1), [], list(skips)
+def _up_path(config: UNetConfig) -> nn.ModuleList:
+    width, blocks = config.width(config.levels - 1), []
     for level in reversed(range(config.levels)):
         for index in range(config.num_res_blocks + 1):
-            layers = _layers(config, level, width + remaining.pop())
+            last = index == config.num_res_blocks  # joins what the level above gave this one
+            skip = config.width(max(level - 1, 0) if last else level)
+            layers = _layers(config, level, width + skip)
             width = config.width(level)
-            if level and index == config.num_res_blocks:
-                layers.append(
-                    ResBlock(config, width, width, nn.Upsample(scale_factor=2))
-                    if config.resblock_updown
-                    else Upsample(width)
-                )
+            if last and level and config.resblock_updown:
+                layers.append(ResBlock(config, width, width, nn.Upsample(scale_factor=2)))
+            elif last and level:
+                layers.append(Upsample(width))
             blocks.append(ConditionedSequential(*layers))
     return nn.ModuleList(blocks)
 

@@ -4,16 +4,16 @@ Parameter names are those of its `UNet2DModel`, so that published files load wit
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from .blocks import Upsample, conv3x3, count_children, embed_time, run_block, warn_assumed
+from .blocks import Upsample, conv3x3, embed_time, run_block
+from .configs import Hints, StateDict, count_children, warn_assumed
 
 PUBLISHED_UNET2DS = {113_673_219}  # by parameter count: Google's DDPMs of 256x256 pictures
 SUPPORTED_OPTIONS = {  # what the network is built for; a config that says otherwise is refused
@@ -61,9 +61,7 @@ class UNet2DConfig:
             )
 
     @classmethod
-    def from_state_dict(
-        cls, tensors: Mapping[str, Tensor], hints: Mapping[str, Any] | None = None
-    ) -> "UNet2DConfig":
+    def from_state_dict(cls, tensors: StateDict, hints: Hints | None = None) -> "UNet2DConfig":
         """The configuration of a network, from the names and shapes of its tensors.
 
         Args:
@@ -80,8 +78,9 @@ class UNet2DConfig:
         _require_supported(hints)
         levels = [f"down_blocks.{index}" for index in range(count_children(tensors, "down_blocks"))]
         attended = (f"{level}.attentions.0.to_q.weight" in tensors for level in levels)
+        widths = [len(tensors[f"{level}.resnets.0.conv1.bias"]) for level in levels]
         sizes = {
-            "block_out_channels": tuple(len(tensors[f"{e}.resnets.0.conv1.bias"]) for e in levels),
+            "block_out_channels": tuple(widths),
             "layers_per_block": count_children(tensors, "down_blocks.0.resnets"),
             "attention_levels": tuple(index for index, found in enumerate(attended) if found),
             "in_channels": tensors["conv_in.weight"].shape[1],
@@ -94,7 +93,7 @@ class UNet2DConfig:
         return cls(**sizes, **{key: hints.get(key, value) for key, value in defaults.items()})
 
     @staticmethod
-    def is_published(tensors: Mapping[str, Tensor]) -> bool:
+    def is_published(tensors: StateDict) -> bool:
         """Whether the network is a published one, by the number of its parameters."""
         return sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_UNET2DS
 
@@ -121,7 +120,7 @@ class UNet2DConfig:
         return heads
 
 
-def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_current_names(tensors: StateDict) -> dict[str, Tensor]:
     """The tensors, with diffusers' first names of attention layers replaced by its current ones."""
     current = {}
     for name, tensor in tensors.items():
@@ -132,7 +131,7 @@ def with_current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return current
 
 
-def _require_supported(hints: Mapping[str, Any]) -> None:
+def _require_supported(hints: Hints) -> None:
     for key, values in SUPPORTED_OPTIONS.items():
         if key in hints and hints[key] not in values:
             known = " or ".join(map(str, values))
@@ -148,9 +147,10 @@ class UNet2D(nn.Module):
         first, last = config.model_channels, config.block_out_channels[-1]
         self.conv_in = conv3x3(config.in_channels, first)
         self.time_embedding = TimeEmbedding(config)
-        self.down_blocks, skips = _down_path(config)
+        levels = range(config.levels)
+        self.down_blocks = nn.ModuleList(DownBlock(config, level) for level in levels)
         self.mid_block = MiddleBlock(config, last)
-        self.up_blocks = _up_path(config, skips)
+        self.up_blocks = nn.ModuleList(UpBlock(config, level) for level in reversed(levels))
         self.conv_norm_out = _norm(config, first)
         self.conv_out = conv3x3(first, config.out_channels)
 
@@ -261,10 +261,11 @@ class UNet2DDownsample(nn.Sequential):
 class DownBlock(nn.Module):
     """A level of the encoder, every output of which is kept for the decoder."""
 
-    def __init__(self, config: UNet2DConfig, level: int, channels: int) -> None:
+    def __init__(self, config: UNet2DConfig, level: int) -> None:
         super().__init__()
-        width = config.block_out_channels[level]
-        inputs = [channels, *[width] * (config.layers_per_block - 1)]
+        widths = config.block_out_channels
+        width = widths[level]
+        inputs = [widths[max(level - 1, 0)], *[width] * (config.layers_per_block - 1)]
         self.resnets = nn.ModuleList(ResnetBlock(config, size, width) for size in inputs)
         self.attentions = _attentions(config, level, len(inputs))
         halves = level < config.levels - 1
@@ -298,15 +299,15 @@ class MiddleBlock(nn.Module):
 class UpBlock(nn.Module):
     """A level of the decoder."""
 
-    def __init__(
-        self, config: UNet2DConfig, level: int, channels: int, skip_channels: list[int]
-    ) -> None:
+    def __init__(self, config: UNet2DConfig, level: int) -> None:
         super().__init__()
-        width = config.block_out_channels[level]
-        inputs = [channels, *[width] * (len(skip_channels) - 1)]
+        widths, width = config.block_out_channels, config.block_out_channels[level]
+        repeated = [width] * config.layers_per_block
+        inputs = [widths[min(level + 1, config.levels - 1)], *repeated]
+        skips = [*repeated, widths[max(level - 1, 0)]]
         self.resnets = nn.ModuleList(
             ResnetBlock(config, size + skip, width)
-            for size, skip in zip(inputs, skip_channels, strict=True)
+            for size, skip in zip(inputs, skips, strict=True)
         )
         self.attentions = _attentions(config, level, len(inputs))
         self.upsamplers = nn.ModuleList([Upsample(width)] if level else [])
@@ -318,27 +319,6 @@ class UpBlock(nn.Module):
         for upsample in self.upsamplers:
             h = upsample(h)
         return h
-
-
-def _down_path(config: UNet2DConfig) -> tuple[nn.ModuleList, list[int]]:
-    """The encoder, and the width of each output of it and of the convolution before."""
-    width, blocks = config.block_out_channels[0], []
-    skips = [width]
-    for level in range(config.levels):
-        blocks.append(DownBlock(config, level, width))
-        width = config.block_out_channels[level]
-        halves = level < config.levels - 1
-        skips += [width] * (config.layers_per_block + halves)
-    return nn.ModuleList(blocks), skips
-
-
-def _up_path(config: UNet2DConfig, skips: list[int]) -> nn.ModuleList:
-    width, blocks, remaining = config.block_out_channels[-1], [], list(skips)
-    for level in reversed(range(config.levels)):
-        joined = [remaining.pop() for _ in range(config.layers_per_block + 1)]
-        blocks.append(UpBlock(config, level, width, joined))
-        width = config.block_out_channels[level]
-    return nn.ModuleList(blocks)
 
 
 def _attentions(config: UNet2DConfig, level: int, count: int) -> nn.ModuleList:

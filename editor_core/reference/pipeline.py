@@ -94,7 +94,7 @@ def edit_exactly(
         pred_x0 = denoise_exactly(
             models.diffusion,
             batch,
-            bind_terms(build_terms(settings, models, eyes, views), batch),
+            bind_terms(build_terms(settings, eyes=eyes, views=views, **vars(models)), batch),
             settings,
             noise or StreamNoise(stream),
             masking_threshold=masking_threshold,

@@ -75,10 +75,10 @@ def test_crops_are_grey_and_squeezed():
     image = torch.full((2, 3, 32, 32), -1.0)
     image[:, 1, 4:8, 2:12] = 1
     left = torch.tensor([[2, 4, 12, 8], [12, 8, 22, 12]])
-    crops = crop_eyes(image, EyeBoxes(left, left))
-    assert crops.left.shape == crops.right.shape == (2, 1, 96, 160)
-    torch.testing.assert_close(crops.left[0], torch.full((1, 96, 160), 1 / 3))
-    assert crops.left[1].max() == 0
+    one, other = crop_eyes(image, EyeBoxes(left, left))
+    assert one.shape == other.shape == (2, 1, 96, 160)
+    torch.testing.assert_close(one[0], torch.full((1, 96, 160), 1 / 3))
+    assert one[1].max() == 0
 
 
 def _eyes_at(left, right):

@@ -13,6 +13,8 @@ from guided_face_edit.editor_core.face.aligning import (
 from guided_face_edit.editor_core.face.records import make_faces
 from guided_face_edit.editor_core.face.resampling import transform
 from guided_face_edit.editor_core.face.templates import (
+    ARCFACE_POINTS,
+    DEMO_POINTS,
     TEMPLATES,
     similarity,
     template_named,
@@ -29,7 +31,7 @@ def test_ffhqs_square_has_the_published_size_and_place():
 
 
 def test_arcfaces_points_lie_on_their_places():
-    places = torch.tensor(TEMPLATES["arcface"].places) * 112
+    places = torch.tensor(ARCFACE_POINTS)
     turned = places @ torch.tensor([[0.8, 0.6], [-0.6, 0.8]]) * 3 + 40
     faces = align_faces(face_at(turned.tolist(), (500, 500)), TEMPLATES["arcface"], 112)
     torch.testing.assert_close(transform(faces.affine, faces.points)[0], places, rtol=0, atol=1e-3)
@@ -74,5 +76,4 @@ def test_a_template_turns_with_the_face(name):
 def test_the_demos_template_is_the_mean_of_the_drawn_world(generator):
     people, scenes = Identity.random(400, generator), Scene.random(400, generator)
     mean = ((five_points(people, scenes) + 1) / 2).mean(0)
-    places = torch.tensor(TEMPLATES["demo"].places)
-    assert (mean - places).abs().max() < 0.01
+    assert (mean - torch.tensor(DEMO_POINTS)).abs().max() < 0.01

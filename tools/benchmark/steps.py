@@ -133,8 +133,7 @@ def floor_parts(subject: Subject) -> Mapping[str, Task]:
     if settings.identity.scale:
         tasks["identity"] = partial(forward_and_back, encoder.embed_view, views)
     if settings.gaze.scale and gaze:
-        crops = crop_eyes(target, subject.eyes)
-        both = torch.cat([crops.left, crops.right])[:, 0]
+        both = torch.cat(crop_eyes(target, subject.eyes))[:, 0]
         tasks["gaze"] = partial(forward_and_back, lambda x: gaze.network(x).gaze, both)
     if settings.lpips.scale and lpips:
         tasks["LPIPS"] = partial(forward_and_back, distance_to(lpips, target), target)

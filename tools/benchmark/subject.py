@@ -102,7 +102,7 @@ class Subject:
     @cached_property
     def terms(self) -> Sequence[GuidanceTerm]:
         """The preset's."""
-        return build_terms(self.settings, self.models, self.eyes)
+        return build_terms(self.settings, eyes=self.eyes, **vars(self.models))
 
     @property
     def eyes(self) -> EyeBoxes:

@@ -99,11 +99,10 @@ class GazeLesson(Lesson):
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         rows = rows[both_eyes_visible(data.labels[rows])]
         image = degrade(data.picture(rows), generator)
-        crops = crop_eyes(image, find_eyes_in_labels(data.labels[rows]))
+        both = torch.cat(crop_eyes(image, find_eyes_in_labels(data.labels[rows])))[:, 0]
         scene = Scene(data.scene[rows])
         truth = torch.deg2rad(torch.stack([scene["gaze_pitch"], -scene["gaze_yaw"]], 1))
-        gaze = self.network(torch.cat([crops.left, crops.right])[:, 0]).gaze
-        return F.l1_loss(gaze, torch.cat([truth, truth]))
+        return F.l1_loss(self.network(both).gaze, torch.cat([truth, truth]))
 
 
 class PerceptualLesson(Lesson):

@@ -45,9 +45,7 @@ class Schema:
 
 class NodeOutput:
     args: tuple[Any, ...]
-    def __init__(
-        self, *args: Any, ui: Any = None, block_execution: str | None = None
-    ) -> None: ...
+    def __init__(self, *args: Any, ui: Any = None, block_execution: str | None = None) -> None: ...
 
 class FolderType(str, Enum):
     output = "output"
