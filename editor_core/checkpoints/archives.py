@@ -25,8 +25,6 @@ ENCRYPTED = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry as the directory describes it."""
-
     name: str
     flags: int
     method: int
@@ -37,39 +35,32 @@ class Entry:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file and its directory."""
-
     mapped: mmap
     entries: dict[str, Entry]
     directory: int  # where the directory begins
 
     def place(self, name: str) -> range:
-        """Where an entry's bytes are."""
         entry = self.entries.get(name)
         if entry is None:
             raise ValueError(f"it has no entry {printable(name)}")
         if entry.method or entry.flags & ENCRYPTED or entry.packed != entry.size:
             raise ValueError(f"its entry {printable(name)} is compressed or encrypted")
-        start = self._start(entry)
+        signature, _, _, method, *_, length, extra = HEADER.unpack_from(self.mapped, entry.header)
+        start = entry.header + HEADER.size
+        same = self.mapped[start : start + length] == name.encode() and method == entry.method
+        if signature != b"PK\x03\x04" or not same:
+            raise ValueError(f"its entry {printable(name)} is not where its directory says")
+        start += length + extra
         if start + entry.size > self.directory:
             raise ValueError(f"its entry {printable(name)} ends beyond the entries")
         return range(start, start + entry.size)
-
-    def _start(self, entry: Entry) -> int:
-        signature, _, _, method, *_, length, extra = HEADER.unpack_from(self.mapped, entry.header)
-        start = entry.header + HEADER.size
-        name = self.mapped[start : start + length]
-        if signature != b"PK\x03\x04" or method != entry.method or name != entry.name.encode():
-            raise ValueError(f"its entry {printable(entry.name)} is not where its directory says")
-        return start + length + extra
 
     def places(self, names: Iterable[str]) -> dict[str, range]:
         """Where the bytes of several entries are; no two of them overlap."""
         places = {name: self.place(name) for name in names}
         end = 0
         for name, place in sorted(places.items(), key=lambda item: item[1].start):
-            header = self.entries[name].header
-            if header < end:
+            if self.entries[name].header < end:
                 raise ValueError(f"its entry {printable(name)} overlaps another")
             end = place.stop
         return places

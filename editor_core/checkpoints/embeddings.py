@@ -1,12 +1,12 @@
 """Identity embeddings on disk: safetensors of one tensor."""
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..files import StrPath, atomic_write
+from ..files import StrPath
 from .errors import DamagedCheckpoint, UnsupportedCheckpoint
 from .reading import read_checkpoint
+from .saving import save_tensors
 
 TENSOR = "identity"
 TOLERANCE = 1e-3  # of the length of a unit vector
@@ -14,9 +14,7 @@ TOLERANCE = 1e-3  # of the length of a unit vector
 
 def save_embedding(path: StrPath, identity: Tensor) -> None:  # (n,E)
     """Write embeddings of unit length, whole or not at all."""
-    rows = identity.detach().float().cpu().contiguous()
-    with atomic_write(path) as part:
-        save_file({TENSOR: rows}, part, {"kind": "embedding"})
+    save_tensors(path, {TENSOR: identity}, {"kind": "embedding"}, torch.float32)
 
 
 def load_embedding(path: StrPath) -> Tensor:  # -> (n,E)

@@ -73,14 +73,12 @@ def read_pickle(
     `reading.DAMAGE` where it is damaged or beyond a limit.
     """
     machine = _Machine(calls, stored)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+    for count, (code, argument, _) in enumerate(pickletools.genops(stream)):
         if count == instructions:
             raise ValueError(f"its pickle has more than {instructions:,} instructions")
-        if opcode.name not in _STEPS:
-            raise UnsafeCheckpoint(
-                f"uses the instruction {opcode.name} ({printable(str(argument))})"
-            )
-        _STEPS[opcode.name](machine, argument)
+        if code.name not in _STEPS:
+            raise UnsafeCheckpoint(f"uses the instruction {code.name} ({printable(str(argument))})")
+        _STEPS[code.name](machine, argument)
     return machine.pop(1)[0]
 
 
@@ -124,7 +122,6 @@ class _Machine:
         self.stack.append(value)
 
     def pop(self, count: int) -> list[Any]:
-        """The topmost objects, off the stack."""
         if len(self.stack) < count:
             raise ValueError("its pickle takes from an empty stack")
         objects = self.stack[-count:]
@@ -157,10 +154,10 @@ class _Machine:
         self.memo.extend([_FREE] * (place + 1 - len(self.memo)))
         self.memo[place] = self.top()
 
-    def recall(self, place: int) -> Any:
+    def recall(self, place: int) -> None:
         if not 0 <= place < len(self.memo) or self.memo[place] is _FREE:
             raise ValueError("its pickle recalls what it does not remember")
-        return self.memo[place]
+        self.push(self.memo[place])
 
     def count_copies(self, *collections: Any) -> None:
         """Counts what is about to be copied: a few instructions could name much, many times."""
@@ -275,7 +272,5 @@ _STEPS: dict[str, Callable[[_Machine, Any], Any]] = {  # what each instruction d
     "DUP": lambda machine, _: machine.push(machine.top()),
     "MEMOIZE": lambda machine, _: machine.remember(len(machine.memo)),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda machine, at: machine.remember(at)),
-    **dict.fromkeys(
-        ("GET", "BINGET", "LONG_BINGET"), lambda machine, at: machine.push(machine.recall(at))
-    ),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, at: machine.recall(at)),
 }

@@ -64,27 +64,14 @@ def read_checkpoint(path: StrPath) -> Checkpoint:
         UnsafeCheckpoint: its pickle would do more than hold tensors; nothing of it was run.
         UnsupportedCheckpoint: it holds no network, or one in a form that is not read.
     """
-    file = _existing(path)
-    with gradients(), _translate_damage(file):
+    with _model_file(path) as file:
         tensors = _safetensors(file) if _is_safetensors(file) else read_torch_file(file).load()
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
 def read_outline(path: StrPath) -> Checkpoint:
-    """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone.
-
-    Args:
-        path: a safetensors or torch file, whatever its name.
-
-    Returns:
-        Tensors without values by name, and the metadata.
-
-    Raises:
-        MissingModel, DamagedCheckpoint, UnsafeCheckpoint, UnsupportedCheckpoint: as
-            `read_checkpoint`.
-    """
-    file = _existing(path)
-    with gradients(), _translate_damage(file):
+    """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone."""
+    with _model_file(path) as file:
         if _is_safetensors(file):
             tensors = {name: tensor.to("meta") for name, tensor in _safetensors(file).items()}
         else:
@@ -96,7 +83,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata in a safetensors file, overridden by that of `<path>.json` beside it."""
     metadata: dict[str, Any] = {}
     if _is_safetensors(path):
-        with _translate_damage(path), _open(path) as opened:
+        with _model_file(path), _open(path) as opened:
             metadata = opened.metadata() or {}
     sidecar = path.with_name(f"{path.name}.json")
     try:
@@ -107,13 +94,6 @@ def read_metadata(path: Path) -> dict[str, Any]:
         return {**metadata, "config": parse_json(text, path)}
     except ValueError as error:
         raise DamagedCheckpoint(str(error)) from error
-
-
-def _existing(path: StrPath) -> Path:
-    file = Path(path)
-    if not file.is_file():
-        raise MissingModel(f"no model file {file}: put it there")
-    return file
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -139,21 +119,25 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _translate_damage(path: Path) -> Iterator[None]:
-    """Turns what goes wrong with a file into an error that names it and says what to do."""
+def _model_file(path: StrPath) -> Iterator[Path]:
+    """A model file; what then goes wrong becomes an error that names it and says what to do."""
+    file = Path(path)
+    if not file.is_file():
+        raise MissingModel(f"no model file {file}: put it there")
     try:
-        yield
+        with gradients():
+            yield file
     except UnsafeCheckpoint as error:
         raise UnsafeCheckpoint(
-            f"{path}: expected tensors alone, got a pickle that {error}: "
+            f"{file}: expected tensors alone, got a pickle that {error}: "
             "save the network's state_dict() as safetensors where you trust the pickle"
         ) from error
     except UnsupportedCheckpoint as error:
-        raise UnsupportedCheckpoint(f"{path}: {error}") from error
+        raise UnsupportedCheckpoint(f"{file}: {error}") from error
     except DAMAGE as error:
-        kind = "safetensors" if _is_safetensors(path) else "torch"
+        kind = "safetensors" if _is_safetensors(file) else "torch"
         reason = str(error).strip().partition(". ")[0] or type(error).__name__
         raise DamagedCheckpoint(
-            f"{path}: expected a whole {kind} file, got {path.stat().st_size:,} bytes that cannot "
+            f"{file}: expected a whole {kind} file, got {file.stat().st_size:,} bytes that cannot "
             f"be read ({printable(reason)}): fetch the file again"
         ) from error

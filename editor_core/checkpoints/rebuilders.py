@@ -3,7 +3,6 @@
 Each stands for the function of that name in torch or the standard library, which is not called.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,11 +56,6 @@ class PickledTensor:
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """The size that it would have with a storage of its own."""
-        return math.prod(self.shape) * self.storage.dtype.itemsize
 
 
 def pickled_storage(saved: Any) -> Any:

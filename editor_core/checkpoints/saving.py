@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from ..files import StrPath, atomic_write
 
+Header = Mapping[str, str]  # metadata, which safetensors keep as text
+
 
 def save_model(
     path: StrPath,
     module: nn.Module,
     kind: str,
     config: Mapping[str, Any],
-    metadata: Mapping[str, str] | None = None,
+    metadata: Header | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a network's state dict as safetensors, whole or not at all.
@@ -42,10 +44,7 @@ def save_model(
 
 
 def save_tensors(
-    path: StrPath,
-    tensors: Mapping[str, Tensor],
-    header: Mapping[str, str],
-    dtype: torch.dtype | None = None,
+    path: StrPath, tensors: Mapping[str, Tensor], header: Header, dtype: torch.dtype | None = None
 ) -> None:
     """Write tensors, those of floats in `dtype` if one is named, whole or not at all.
 
@@ -81,7 +80,7 @@ def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _reads_back(file: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> bool:
+def _reads_back(file: Path, tensors: Mapping[str, Tensor], header: Header) -> bool:
     with safe_open(file, framework="pt", device="cpu") as opened:
         same = opened.metadata() == header and set(opened.keys()) == set(tensors)
         return same and all(

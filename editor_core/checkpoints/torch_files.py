@@ -6,6 +6,7 @@ used; only what is misaligned is copied, once.
 """
 
 import io
+import math
 import mmap
 import os
 import struct
@@ -84,7 +85,8 @@ def _check(tensors: Iterable[PickledTensor], places: Mapping[str, range], size: 
         end = (storage.start + storage.numel) * storage.dtype.itemsize
         if end > len(places.get(storage.key, ())):
             raise ValueError(f"its storage {printable(storage.key)} is missing or cut off")
-    if sum(tensor.nbytes for tensor in tensors) > SHARED * size + SLACK:
+    total = sum(math.prod(t.shape) * t.storage.dtype.itemsize for t in tensors)
+    if total > SHARED * size + SLACK:
         raise ValueError("its tensors are views that are larger together than the file allows")
 
 

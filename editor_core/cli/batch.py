@@ -1,6 +1,6 @@
 """`batch`: many pairs, one edit each, resumed where it stopped, on one machine or on a cluster."""
 
-import argparse
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def add_batch(commands: Any) -> None:
     parser.set_defaults(run=batch)
 
 
-def batch(arguments: argparse.Namespace) -> None:
+def batch(arguments: Namespace) -> None:
     """Edit what is not edited yet; the report has one line a pair, failures with their reason."""
     pairs, job = _pairs(arguments), _job(arguments)
     job.out.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def batch(arguments: argparse.Namespace) -> None:
         )
 
 
-def _pairs(arguments: argparse.Namespace) -> list[Pair]:
+def _pairs(arguments: Namespace) -> list[Pair]:
     folders = (arguments.sources, arguments.targets)
     if arguments.pairs and not any(folders):
         return pairs_in_table(arguments.pairs)
@@ -58,7 +58,7 @@ def _pairs(arguments: argparse.Namespace) -> list[Pair]:
     raise ValueError("expected a CSV of pairs, or --sources and --targets: give one of the two")
 
 
-def _job(arguments: argparse.Namespace) -> BatchJob:
+def _job(arguments: Namespace) -> BatchJob:
     settings, models = settings_of(arguments), arguments.models.resolve()
     return BatchJob(
         folder=Path.cwd(),
@@ -72,9 +72,7 @@ def _job(arguments: argparse.Namespace) -> BatchJob:
     )
 
 
-def _edit(
-    arguments: argparse.Namespace, job: BatchJob, pairs: Sequence[Pair]
-) -> Iterable[PairResult]:
+def _edit(arguments: Namespace, job: BatchJob, pairs: Sequence[Pair]) -> Iterable[PairResult]:
     if not pairs:
         return ()
     if arguments.ray is None:

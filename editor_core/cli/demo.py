@@ -46,10 +46,9 @@ def edit_pair(seed: int, settings: EditSettings, out: Path) -> None:
     """Draw a source and a target, edit, and write every picture and metric."""
     models = load_demo_models()
     pair = draw_pairs(1, seed, models.diffusion.image_size)
+    source, target = pair.source.image, pair.target.image
     with tqdm(desc="editing", unit="step") as bar:
-        result = edit_face(
-            models, pair.source.image, pair.target.image, settings, on_step=progress_on(bar)
-        )
+        result = edit_face(models, source, target, settings, on_step=progress_on(bar))
     write_pictures(pair, result, edit_metadata("demo", settings, WEIGHTS), out)
     write_text(out / "metrics.json", result.metrics.to_json())
     write_png(out / "metrics.png", result.metrics.plot())

@@ -102,9 +102,10 @@ def faces_in_text(text: str, size: Size, frames: int) -> Faces:
     box, points = [torch.zeros(0, 4)], [torch.zeros(0, 5, 2)]
     for line in filter(str.strip, text.replace(",", " ").splitlines()):
         given, numbers = _parse_line(line, frames)
-        upright = len(numbers) == 4
-        points += [points_in(numbers[None]) if upright else numbers.view(1, 5, 2)] * len(given)
-        box += [numbers[None] if upright else box_around(points[-1])] * len(given)
+        upright = len(numbers) == 4  # a box
+        face = points_in(numbers[None]) if upright else numbers.view(1, 5, 2)
+        box += [numbers[None] if upright else box_around(face)] * len(given)
+        points += [face] * len(given)
         frame += given
     return make_faces(frame, torch.cat(box), torch.cat(points), size, frames)
 

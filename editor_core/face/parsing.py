@@ -44,8 +44,7 @@ FACE_PARTS = (
 
 BISENET_CLASSES = tuple(FacePart)
 PARSENET_CLASSES = tuple(
-    FacePart(number)
-    for number in (0, 1, 10, 6, 4, 5, 2, 3, 7, 8, 11, 12, 13, 17, 18, 9, 15, 14, 16)
+    map(FacePart, (0, 1, 10, 6, 4, 5, 2, 3, 7, 8, 11, 12, 13, 17, 18, 9, 15, 14, 16))
 )
 """The parts in the order of each network's classes."""
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..checkpoints.reading import Checkpoint
 from ..diffusion.process import DiffusionModel, FixedVariance, GaussianDiffusion, Predicts
-from ..models.configs import warn_assumed
-from ..models.unet import UNet, UNetConfig
-from ..models.unet2d import UNet2D, UNet2DConfig, with_current_names
+from ..models.configs import Hints, is_published, warn_assumed
+from ..models.unet import PUBLISHED_UNETS, UNet, UNetConfig
+from ..models.unet2d import PUBLISHED_UNET2DS, UNet2D, UNet2DConfig, with_current_names
 from .families import family_of
 from .folders import diffusers_config
 from .known_files import identify
@@ -42,9 +42,7 @@ PREDICTIONS: dict[str, Predicts] = {"epsilon": "epsilon", "v_prediction": "v"}
 MAX_STEPS = 100_000  # of a schedule, which a file must not make fill the memory
 
 
-def diffusion_model(
-    checkpoint: Checkpoint, hints: Mapping[str, Any] | None = None
-) -> DiffusionModel:
+def diffusion_model(checkpoint: Checkpoint, hints: Hints | None = None) -> DiffusionModel:
     """The model in a checkpoint of a diffusion family; `hints` override `config_hints`."""
     make = {ADM: _adm_model, DIFFUSERS: _diffusers_model}[family_of(checkpoint).name]
     return make(checkpoint, {**config_hints(checkpoint), **(hints or {})})
@@ -58,15 +56,15 @@ def config_hints(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     family, known = family_of(checkpoint).name, identify(checkpoint.path)
     hints: dict[str, Any] = {}
-    if family == ADM and UNetConfig.is_published(checkpoint.tensors):
+    if family == ADM and is_published(checkpoint.tensors, PUBLISHED_UNETS):
         hints = {**ADM_DEFAULTS}
     elif family == DIFFUSERS:
-        published = UNet2DConfig.is_published(checkpoint.tensors)
+        published = is_published(checkpoint.tensors, PUBLISHED_UNET2DS)
         hints = {**(DIFFUSERS_DEFAULTS if published else {}), **diffusers_config(checkpoint.path)}
     return {**hints, **checkpoint.config, **(known.config if known else {})}
 
 
-def _adm_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> DiffusionModel:
+def _adm_model(checkpoint: Checkpoint, hints: Hints) -> DiffusionModel:
     config = UNetConfig.from_state_dict(checkpoint.tensors, hints)
     lacking = f"{checkpoint.path} does not tell all of the model"
     warn_assumed(lacking, ADM_DEFAULTS, hints, "name what is wrong")
@@ -80,7 +78,7 @@ def _adm_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> DiffusionMod
     )
 
 
-def _diffusers_model(checkpoint: Checkpoint, hints: Mapping[str, Any]) -> DiffusionModel:
+def _diffusers_model(checkpoint: Checkpoint, hints: Hints) -> DiffusionModel:
     # A null means nothing, but for heads: there it means a single one.
     hints = {k: v for k, v in hints.items() if v is not None or k == "attention_head_dim"}
     if "image_size" in hints:
@@ -124,7 +122,6 @@ def _bounded_steps(steps: int) -> int:
 
 
 def _square_side(size: int | Sequence[int]) -> int:
-    """The side of square pictures, in pixels."""
     sides = {size} if isinstance(size, int) else set(size)
     if len(sides) != 1:
         raise ValueError(f"sample_size is {size}: expected a square; choose another model")

@@ -10,11 +10,7 @@ from .known_files import describe_origin
 EXTENSIONS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl")  # of model files
 DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 DIFFUSERS_CLASS = "UNet2DModel"
-SCHEDULERS = (  # relative to the weights: beside them, or in a pipeline
-    "scheduler_config.json",
-    "scheduler/scheduler_config.json",
-    "../scheduler/scheduler_config.json",
-)
+SCHEDULERS = (".", "scheduler", "../scheduler")  # relative to the weights, alone or in a pipeline
 CONFIG_DEFAULTS = {  # of diffusers, for what a config.json leaves out
     "attention_head_dim": 8,
     "norm_num_groups": 32,
@@ -60,7 +56,8 @@ def diffusers_config(weights: Path) -> dict[str, Any]:
             f"{path}: expected a {DIFFUSERS_CLASS}, got {config['_class_name']}: "
             "choose another model"
         )
-    scheduler = next(filter(Path.is_file, (weights.parent / name for name in SCHEDULERS)), None)
+    places = (weights.parent / folder / "scheduler_config.json" for folder in SCHEDULERS)
+    scheduler = next(filter(Path.is_file, places), None)
     config |= {"beta_schedule": "linear", **read_json(scheduler)} if scheduler else {}
     return {key: value for key, value in config.items() if not key.startswith("_")}
 

@@ -24,16 +24,10 @@ def known_file(path: StrPath) -> KnownFile | None:
 
 
 def identify(path: StrPath) -> KnownFile | None:
-    """The published file that a file is, by its SHA-256.
+    """The published file that a file is, by its SHA-256; None where no hash is its own.
 
     It is computed only where the size is that of a published file, or where the name is that of one
     of unknown size, and once as long as the file stays the same.
-
-    Args:
-        path: of a file that is there.
-
-    Returns:
-        Its entry, or None where it is no published file or its hash is not known.
     """
     size = os.path.getsize(path)
     for file in KNOWN_FILES:

@@ -1,6 +1,7 @@
 """Model files as the editor's models: on the CPU, in evaluation mode, in full precision.
 
-All of it works inside a caller's `torch.inference_mode()` too, and draws no random numbers.
+All of it works inside a caller's `torch.inference_mode()` too, and draws no random numbers. Every
+loader raises `MissingModel` where there is no file, and `CheckpointError` where it cannot be used.
 """
 
 import warnings
@@ -69,8 +70,7 @@ def load_models(folder: StrPath) -> FaceModels:
     for kind in ("diffusion", "identity", "parser"):
         if kind not in files:
             raise missing_model(kind, folder)
-    loaded = {kind: load(files[kind]) for kind, load in LOADERS.items() if kind in files}
-    return FaceModels(**loaded)
+    return FaceModels(**{kind: LOADERS[kind](files[kind]) for kind in LOADERS if kind in files})
 
 
 def find_models(folder: StrPath) -> dict[str, Path]:
@@ -105,8 +105,7 @@ def find_models(folder: StrPath) -> dict[str, Path]:
 
 def _kind(path: Path) -> str | None:
     """The kind of a file in a models folder; None where it is no model that edits."""
-    known = known_file(path)
-    if known:
+    if known := known_file(path):
         return known.kind if known.loads else None
     if path.suffix not in EXTENSIONS:
         return None
@@ -138,8 +137,7 @@ def load_diffusion(path: StrPath, hints: Mapping[str, Any] | None = None) -> Dif
         MissingModel: there is no such file; the message says where a published one comes from.
         CheckpointError: the file cannot be used, see `read_checkpoint`.
     """
-    checkpoint = _read(path, "diffusion")
-    with _translate_misfits(checkpoint):
+    with _checkpoint(path, "diffusion") as checkpoint:
         return diffusion_model(checkpoint, hints)
 
 
@@ -152,9 +150,6 @@ def load_identity(path: StrPath) -> IdentityEncoder:
 
     Returns:
         The encoder: pictures (B,3,H,W) in [-1, 1] to unit vectors (B,E).
-
-    Raises:
-        MissingModel, CheckpointError: as `load_diffusion`.
     """
     return _load(path, "identity")
 
@@ -168,9 +163,6 @@ def load_parser(path: StrPath) -> FaceParser:
 
     Returns:
         The parser: pictures (B,3,H,W) in [-1, 1] to logits (B,19,h,w), in the order of `FacePart`.
-
-    Raises:
-        MissingModel, CheckpointError: as `load_diffusion`.
     """
     return _load(path, "parser")
 
@@ -184,9 +176,6 @@ def load_gaze(path: StrPath) -> GazeEstimator:
     Returns:
         The estimator: pictures (B,3,H,W) in [-1, 1] and eye boxes (pixels) to pitch and yaw
         (radians) of each eye or face.
-
-    Raises:
-        MissingModel, CheckpointError: as `load_diffusion`.
     """
     return _load(path, "gaze")
 
@@ -202,12 +191,8 @@ def load_lpips(path: StrPath) -> Lpips:
 
     Returns:
         The distance: two batches of pictures (B,3,H,W) in [-1, 1] to (B,), 0 for the same.
-
-    Raises:
-        MissingModel, CheckpointError: as `load_diffusion`.
     """
-    checkpoint = _read(path, "lpips")
-    with _translate_misfits(checkpoint):
+    with _checkpoint(path, "lpips") as checkpoint:
         backbone = detect_backbone(checkpoint.tensors)
         network = Lpips(backbone, checkpoint.tensors, checkpoint.config.get("heads", True))
     return network.requires_grad_(False)
@@ -224,18 +209,17 @@ LOADERS: dict[str, Callable[[StrPath], Any]] = {
 
 @gradients()
 def _load(path: StrPath, kind: str) -> Any:
-    """The model of a file, made by the recipe of its family."""
-    checkpoint = _read(path, kind)
-    recipe = RECIPES[family_of(checkpoint).name]
-    with _translate_misfits(checkpoint):
+    with _checkpoint(path, kind) as checkpoint:
+        recipe = RECIPES[family_of(checkpoint).name]
         config = recipe.config.from_state_dict(checkpoint.tensors)
         network = load_network(recipe.network, config, checkpoint.tensors)
         network = channels_last(network) if recipe.channels_last else network
         return recipe.model(network, checkpoint.config)
 
 
-def _read(path: StrPath, kind: str) -> Checkpoint:
-    """The checkpoint of a file, which must be of a kind."""
+@contextmanager
+def _checkpoint(path: StrPath, kind: str) -> Iterator[Checkpoint]:
+    """The checkpoint of a file of a kind; an error over its tensors then names the file."""
     checkpoint = read_checkpoint(find_weights(path))
     family = family_of(checkpoint)
     if family.kind != kind:
@@ -244,15 +228,9 @@ def _read(path: StrPath, kind: str) -> Checkpoint:
             "network: choose another file"
         )
     if warning := mismatch_warning(checkpoint.path):
-        warnings.warn(warning, stacklevel=4)
-    return checkpoint
-
-
-@contextmanager
-def _translate_misfits(checkpoint: Checkpoint) -> Iterator[None]:
-    """Turns what goes wrong with a file's tensors into an error that names the file."""
+        warnings.warn(warning, stacklevel=5)
     try:
-        yield
+        yield checkpoint
     except UnsupportedCheckpoint as error:
         raise UnsupportedCheckpoint(f"{checkpoint.path}: {error}") from error
     except MISFITS as error:

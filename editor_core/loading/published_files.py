@@ -12,8 +12,6 @@ from typing import Any
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A published file."""
-
     name: str  # begins with its folder where others have the same name
     kind: str  # what it does: one of the loaders' kinds, or another word
     licence: str

@@ -20,9 +20,8 @@ from ..models.l2cs import L2CS, L2CSConfig
 from ..models.parsenet import ParseNet, ParseNetConfig
 
 Config = Mapping[str, Any]  # of a file; `size` is the side of the network's input in pixels
-
-DEFAULT_FACENET_SIZE = 160
-DEFAULT_PARSER_SIZE = 512
+MakeModel = Callable[[Any, Config], Any]  # from the network with its values
+Normalise = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,26 +30,28 @@ class Recipe:
 
     network: Callable[[Any], nn.Module]
     config: Any  # the class of the network's configuration, with `from_state_dict`
-    model: Callable[[Any, Config], Any]  # the network with its values, the file's config
+    model: MakeModel
     channels_last: bool = True
 
 
-def _encoder(normalise: Callable[[Tensor], Tensor]) -> Callable[[Any, Config], IdentityEncoder]:
-    """An encoder whose network knows the size of its input."""
-    return lambda network, config: IdentityEncoder(network, network.config.input_size, normalise)
+def _encoder(normalise: Normalise, default_size: int | None = None) -> MakeModel:
+    """An encoder whose network knows the size of its input, or whose file may give it."""
+
+    def model(network: Any, config: Config) -> IdentityEncoder:
+        size = config.get("size", default_size) if default_size else network.config.input_size
+        return IdentityEncoder(network, size, normalise)
+
+    return model
 
 
-def _parser(
-    normalise: Callable[[Tensor], Tensor], classes: Sequence[FacePart]
-) -> Callable[[Any, Config], FaceParser]:
+def _parser(normalise: Normalise, classes: Sequence[FacePart]) -> MakeModel:
     """A parser of CelebAMask-HQ's classes, in the order of its network."""
 
     def model(network: Any, config: Config) -> FaceParser:
         count = network.config.num_classes
         if count != len(classes):
             raise ValueError(f"got {count} classes: expected CelebAMask-HQ's {len(classes)}")
-        size = config.get("size", DEFAULT_PARSER_SIZE)
-        return FaceParser(network, size, normalise, classes=classes)
+        return FaceParser(network, config.get("size", 512), normalise, classes=classes)
 
     return model
 
@@ -59,13 +60,7 @@ RECIPES: Mapping[str, Recipe] = {  # by family
     "ArcFace ResNet": Recipe(IResNet, IResNetConfig, _encoder(imagenet_normalise)),
     "insightface ResNet": Recipe(InsightFace, InsightFaceConfig, _encoder(unchanged)),
     "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first)),
-    "FaceNet": Recipe(
-        FaceNet,
-        FaceNetConfig,
-        lambda network, config: IdentityEncoder(
-            network, config.get("size", DEFAULT_FACENET_SIZE), facenet_normalise
-        ),
-    ),
+    "FaceNet": Recipe(FaceNet, FaceNetConfig, _encoder(facenet_normalise, default_size=160)),
     "BiSeNet": Recipe(BiSeNet, BiSeNetConfig, _parser(imagenet_normalise, BISENET_CLASSES)),
     "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
     "EyeNet": Recipe(

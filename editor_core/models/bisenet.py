@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu, sigmoid
 
-from .blocks import conv_norm_relu, make_stages, shortcut
-from .configs import RESNET_STAGES, StateDict
+from .blocks import ResNet, conv_norm_relu, shortcut
+from .configs import StateDict
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ContextPath(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.resnet = ResNet18(width)
+        self.resnet = ResNet(BasicBlock, width, 1, (2, 2, 2, 2))
         self.arm16 = AttentionRefinement(4 * width, 2 * width)
         self.arm32 = AttentionRefinement(8 * width, 2 * width)
         self.conv_head32 = _conv_block(2 * width, 2 * width, 3)
@@ -77,29 +77,7 @@ class ContextPath(nn.Module):
         return features8, context8, context16
 
 
-class ResNet18(nn.Module):
-    """ResNet-18 (He et al. 2016) without its classifier."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        widths = [2**index * width for index in range(RESNET_STAGES)]
-        stages = make_stages(BasicBlock, width, widths, (2, 2, 2, 2), first_stride=1)
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B,3,H,W) -> features at 1/8, 1/16 and 1/32 of the size"""
-        x = self.maxpool(relu(self.bn1(self.conv1(x))))
-        features8 = self.layer2(self.layer1(x))
-        features16 = self.layer3(features8)
-        return features8, features16, self.layer4(features16)
-
-
 class BasicBlock(nn.Module):
-    """Residual block of two convolutions."""
-
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)

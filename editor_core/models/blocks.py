@@ -7,7 +7,10 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import relu
 from torch.utils.checkpoint import checkpoint
+
+from .configs import RESNET_STAGES
 
 Module = TypeVar("Module", bound=nn.Module)
 MakeBlock = Callable[[int, int, int], nn.Module]  # channels, channels out, stride
@@ -38,7 +41,6 @@ def embed_time(t: Tensor, channels: int, shift: float = 0) -> Tensor:  # (B,) ->
 
 
 def conv3x3(channels: int, out_channels: int) -> nn.Conv2d:
-    """A convolution that keeps the size."""
     return nn.Conv2d(channels, out_channels, 3, padding=1)
 
 
@@ -74,6 +76,26 @@ def make_stages(
         stages.append(nn.Sequential(make(channels, width, stride), *rest))
         channels = width
     return stages
+
+
+class ResNet(nn.Module):
+    """A residual network (He et al. 2016) without its classifier; its stages double in width."""
+
+    def __init__(self, make: MakeBlock, width: int, expansion: int, depths: Sequence[int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        widths = [expansion * 2**index * width for index in range(RESNET_STAGES)]
+        stages = make_stages(make, width, widths, depths, first_stride=1)
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B,3,H,W) -> features at 1/8, 1/16 and 1/32 of the size"""
+        x = self.maxpool(relu(self.bn1(self.conv1(x))))
+        features8 = self.layer2(self.layer1(x))
+        features16 = self.layer3(features8)
+        return features8, features16, self.layer4(features16)
 
 
 def projection(channels: int, out_channels: int, stride: int) -> nn.Sequential:

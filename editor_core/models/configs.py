@@ -13,13 +13,18 @@ StateDict = Mapping[str, Tensor]  # under the published names
 Hints = Mapping[str, Any]  # what tensors do not tell, by the name of a field
 
 RESNET_STAGES = 4
-RESNET_STRIDE = 2**RESNET_STAGES  # where every stage halves the size
+STRIDE = 2**RESNET_STAGES  # of all stages together, where each halves the size
 
 
 def count_children(tensors: StateDict, name: str) -> int:
     """How many numbered modules with tensors there are under a name."""
     below = f"{name}."
     return len({key[len(below) :].split(".")[0] for key in tensors if key.startswith(below)})
+
+
+def is_published(tensors: StateDict, parameter_counts: set[int]) -> bool:
+    """Whether a network has as many parameters as one of the published ones."""
+    return sum(tensor.numel() for tensor in tensors.values()) in parameter_counts
 
 
 def warn_assumed(lacking: str, defaults: Hints, hints: Hints, remedy: str) -> None:
@@ -44,25 +49,20 @@ class ArcFaceConfig:
                 f"expected {RESNET_STAGES} layers and widths, got {self.layers} and {self.widths}: "
                 "give one number a stage"
             )
-        if self.input_size % RESNET_STRIDE:
-            raise ValueError(
-                f"input_size is {self.input_size}: expected a multiple of {RESNET_STRIDE}"
-            )
+        if self.input_size % STRIDE:
+            raise ValueError(f"input_size is {self.input_size}: expected a multiple of {STRIDE}")
 
     @property
     def features(self) -> int:
         """How many values the last stage gives."""
-        return self.widths[-1] * (self.input_size // RESNET_STRIDE) ** 2
+        return self.widths[-1] * (self.input_size // STRIDE) ** 2
 
     @classmethod
     def from_state_dict(cls: type[ArcFace], tensors: StateDict) -> ArcFace:
         """The configuration of a network, from the names and shapes of its tensors."""
         names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
+        layers = tuple(count_children(tensors, name) for name in names)
         widths = tuple(len(tensors[f"{name}.0.conv2.weight"]) for name in names)
         embedding, features = tensors["fc.weight"].shape
-        return cls(
-            layers=tuple(count_children(tensors, name) for name in names),
-            widths=widths,
-            embedding=embedding,
-            input_size=math.isqrt(features // widths[-1]) * RESNET_STRIDE,
-        )
+        input_size = math.isqrt(features // widths[-1]) * STRIDE
+        return cls(layers, widths, embedding, input_size)

@@ -14,10 +14,8 @@ from .blocks import conv_norm_relu
 from .configs import StateDict, count_children
 
 CROP_SIZE = (96, 160)  # height and width of the eye picture
-HEATMAP_SIZE = (48, 80)
 GAZE_CELLS = (CROP_SIZE[0] // 8) * (CROP_SIZE[1] // 8)
 SHARPNESS = 100.0  # of the softmax that turns a heatmap into a position
-HOURGLASS_DEPTH = 4
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class EyeNet(nn.Module):
         stacks, width, landmarks = config.nstack, config.nfeatures, config.nlandmarks
         self.pre = _trunk(1, config.stem, width, stride=1)
         self.pre2 = _trunk(width, config.stem, width, stride=2)
-        self.hgs = _each(stacks, lambda: nn.Sequential(Hourglass(HOURGLASS_DEPTH, width)))
+        self.hgs = _each(stacks, lambda: nn.Sequential(Hourglass(depth=4, width=width)))
         self.features = _each(
             stacks,
             lambda: nn.Sequential(

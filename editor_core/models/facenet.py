@@ -14,7 +14,6 @@ from .blocks import conv_norm_relu
 from .configs import StateDict, count_children
 
 Kernel = int | tuple[int, int]
-
 EPSILON = 1e-3  # of batch normalisation, as it was trained
 
 
@@ -46,15 +45,15 @@ class FaceNet(nn.Module):
         super().__init__()
         self.config = config
         w, repeats = config.width, config.repeats
-        block17 = partial(_factored_block, 28 * w, 4 * w, length=7, scale=0.1)
-        block8 = partial(_factored_block, 56 * w, 6 * w, length=3)
-        self.conv2d_1a = _conv(3, w, 3, stride=2)
+        block17 = partial(_factored_block, 28 * w, 4 * w, size=7, scale=0.1)
+        block8 = partial(_factored_block, 56 * w, 6 * w, size=3)
+        self.conv2d_1a = _conv(3, w, 3, 2)
         self.conv2d_2a = _conv(w, w, 3)
         self.conv2d_2b = _conv(w, 2 * w, 3, padding="same")
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
         self.conv2d_3b = _conv(2 * w, 5 * w // 2, 1)
         self.conv2d_4a = _conv(5 * w // 2, 6 * w, 3)
-        self.conv2d_4b = _conv(6 * w, 8 * w, 3, stride=2)
+        self.conv2d_4b = _conv(6 * w, 8 * w, 3, 2)
         self.repeat_1 = nn.Sequential(*(_block35(w) for _ in range(repeats[0])))
         self.mixed_6a = _reduction_a(w)
         self.repeat_2 = nn.Sequential(*(block17() for _ in range(repeats[1])))
@@ -125,14 +124,12 @@ def _block35(w: int) -> InceptionResidual:
 
 
 def _factored_block(
-    channels: int, width: int, length: int, scale: float, rectified: bool = True
+    channels: int, width: int, size: int, scale: float, rectified: bool = True
 ) -> InceptionResidual:
     """A residual block whose square kernel is factored into a row and a column."""
     pointwise = _same(channels, width, 1)
     factored = nn.Sequential(
-        _same(channels, width, 1),
-        _same(width, width, (1, length)),
-        _same(width, width, (length, 1)),
+        _same(channels, width, 1), _same(width, width, (1, size)), _same(width, width, (size, 1))
     )
     widths = (2 * width, channels)
     return InceptionResidual(pointwise, factored, widths=widths, scale=scale, rectified=rectified)
@@ -140,20 +137,16 @@ def _factored_block(
 
 def _reduction_a(w: int) -> Inception:
     return Inception(
-        _conv(8 * w, 12 * w, 3, stride=2),
-        nn.Sequential(
-            _same(8 * w, 6 * w, 1), _same(6 * w, 6 * w, 3), _conv(6 * w, 8 * w, 3, stride=2)
-        ),
+        _conv(8 * w, 12 * w, 3, 2),
+        nn.Sequential(_same(8 * w, 6 * w, 1), _same(6 * w, 6 * w, 3), _conv(6 * w, 8 * w, 3, 2)),
         nn.MaxPool2d(3, stride=2),
     )
 
 
 def _reduction_b(w: int) -> Inception:
     return Inception(
-        nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 12 * w, 3, stride=2)),
-        nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 8 * w, 3, stride=2)),
-        nn.Sequential(
-            _same(28 * w, 8 * w, 1), _same(8 * w, 8 * w, 3), _conv(8 * w, 8 * w, 3, stride=2)
-        ),
+        nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 12 * w, 3, 2)),
+        nn.Sequential(_same(28 * w, 8 * w, 1), _conv(8 * w, 8 * w, 3, 2)),
+        nn.Sequential(_same(28 * w, 8 * w, 1), _same(8 * w, 8 * w, 3), _conv(8 * w, 8 * w, 3, 2)),
         nn.MaxPool2d(3, stride=2),
     )

@@ -9,7 +9,7 @@ from itertools import chain, groupby
 from torch import Tensor, nn
 
 from .blocks import SQUEEZE, make_stages, projection
-from .configs import RESNET_STRIDE, ArcFaceConfig, StateDict, count_children
+from .configs import STRIDE, ArcFaceConfig, StateDict, count_children
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,11 @@ class IRSEConfig(ArcFaceConfig):
         """The configuration of a network, from the names and shapes of its tensors."""
         blocks = range(count_children(tensors, "body"))
         all_widths = [len(tensors[f"body.{index}.res_layer.3.weight"]) for index in blocks]
-        widths, layers = zip(
-            *((w, len(list(same))) for w, same in groupby(all_widths)), strict=True
-        )
+        widths, layers = zip(*((w, len(list(run))) for w, run in groupby(all_widths)), strict=True)
         embedding, features = tensors["output_layer.3.weight"].shape
-        return cls(
-            layers=layers,
-            widths=widths,
-            embedding=embedding,
-            input_size=math.isqrt(features // widths[-1]) * RESNET_STRIDE,
-            use_se="body.0.res_layer.5.fc1.weight" in tensors,
-        )
+        input_size = math.isqrt(features // widths[-1]) * STRIDE
+        use_se = "body.0.res_layer.5.fc1.weight" in tensors
+        return cls(layers, widths, embedding, input_size, use_se)
 
 
 class IRSE(nn.Module):

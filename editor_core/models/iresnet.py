@@ -74,11 +74,9 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        squeezed = channels // SQUEEZE
         self.fc = nn.Sequential(
-            nn.Linear(channels, channels // SQUEEZE),
-            nn.PReLU(),
-            nn.Linear(channels // SQUEEZE, channels),
-            nn.Sigmoid(),
+            nn.Linear(channels, squeezed), nn.PReLU(), nn.Linear(squeezed, channels), nn.Sigmoid()
         )
 
     def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from .blocks import make_stages, shortcut
+from .blocks import ResNet, shortcut
 from .configs import RESNET_STAGES, StateDict, count_children
 
 EXPANSION = 4  # of a bottleneck's width
@@ -29,35 +29,21 @@ class L2CSConfig:
                 f"got {self.bins} bins of gaze: expected {' or '.join(map(str, BIN_DEGREES))}"
             )
 
-    @property
-    def features(self) -> int:
-        """Width of what the ResNet gives the heads."""
-        return EXPANSION * 2 ** (RESNET_STAGES - 1) * self.width
-
     @classmethod
     def from_state_dict(cls, tensors: StateDict) -> "L2CSConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
         names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
-        return cls(
-            layers=tuple(count_children(tensors, name) for name in names),
-            width=len(tensors["conv1.weight"]),
-            bins=len(tensors["fc_yaw_gaze.weight"]),
-        )
+        layers = tuple(count_children(tensors, name) for name in names)
+        return cls(layers, len(tensors["conv1.weight"]), bins=len(tensors["fc_yaw_gaze.weight"]))
 
 
-class L2CS(nn.Module):
+class L2CS(ResNet):
     """Estimates the gaze of a face cropped to the detector's box."""
 
     def __init__(self, config: L2CSConfig) -> None:
-        super().__init__()
+        super().__init__(Bottleneck, config.width, EXPANSION, config.layers)
         self.config = config
-        width, features = config.width, config.features
-        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        widths = [EXPANSION * 2**index * width for index in range(RESNET_STAGES)]
-        stages = make_stages(Bottleneck, width, widths, config.layers, first_stride=1)
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        features = EXPANSION * 2 ** (RESNET_STAGES - 1) * config.width
         self.fc_yaw_gaze = nn.Linear(features, config.bins)
         self.fc_pitch_gaze = nn.Linear(features, config.bins)
         self.fc_finetune = nn.Linear(features + 3, 3)  # unused, but in every published file
@@ -69,9 +55,7 @@ class L2CS(nn.Module):
 
     def logits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B,3,S,S) normalised -> scores of the bins of yaw and of pitch, each (B,bins)"""
-        x = self.maxpool(relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        features = x.mean((2, 3))
+        features = super().forward(x)[-1].mean((2, 3))
         return self.fc_yaw_gaze(features), self.fc_pitch_gaze(features)
 
     def _angle(self, logits: Tensor) -> Tensor:  # (B,bins) -> (B,)
@@ -81,8 +65,6 @@ class L2CS(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Residual block of three convolutions, the middle one on fewer channels."""
-
     def __init__(self, channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         width = out_channels // EXPANSION

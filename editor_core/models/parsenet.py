@@ -75,8 +75,7 @@ class ParseNetBlock(nn.Module):
         self.enlarge = nn.Upsample(scale_factor=2) if scale > 1 else nn.Identity()
         self.conv1 = _conv_norm(channels, out_channels)
         self.conv2 = _conv_norm(out_channels, out_channels, stride)
-        resizes = scale != 1
-        self.shortcut_func = _conv(channels, out_channels, stride) if resizes else nn.Identity()
+        self.shortcut_func = _conv(channels, out_channels, stride) if scale != 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',scale*H,scale*W)
         x = self.enlarge(x)

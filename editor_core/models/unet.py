@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
 from .blocks import Upsample, conv3x3, embed_time, run_block, zero_module
-from .configs import Hints, StateDict, count_children, warn_assumed
+from .configs import Hints, StateDict, count_children, is_published, warn_assumed
 
 NORM_GROUPS = 32  # of every group normalisation: all widths are multiples of it
 PUBLISHED_HEAD_CHANNELS = 64
@@ -52,10 +52,8 @@ class UNetConfig:
                 "expected exactly one of num_heads and head_channels, "
                 f"got {self.num_heads} and {self.head_channels}: set one, leave the other None"
             )
-        if self.attention_order not in ("legacy", "new"):
-            raise ValueError(
-                f"attention_order is {self.attention_order!r}: expected 'legacy' or 'new'"
-            )
+        if (order := self.attention_order) not in ("legacy", "new"):
+            raise ValueError(f"attention_order is {order!r}: expected 'legacy' or 'new'")
         if any(self.width(level) % NORM_GROUPS for level in range(self.levels)):
             raise ValueError(
                 f"widths {self.model_channels} x {self.channel_mult} are not all multiples of "
@@ -96,11 +94,6 @@ class UNetConfig:
             **_attention(tensors, hints or {}, widths),
         )
 
-    @staticmethod
-    def is_published(tensors: StateDict) -> bool:
-        """Whether the network is a published one, by the number of its parameters."""
-        return sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_UNETS
-
     @property
     def levels(self) -> int:
         return len(self.channel_mult)
@@ -113,7 +106,6 @@ class UNetConfig:
         return int(self.channel_mult[level] * self.model_channels)
 
     def heads(self, channels: int) -> int:
-        """Number of attention heads at a width."""
         heads = self.num_heads or channels // (self.head_channels or 1)
         if not heads or channels % heads or channels % (self.head_channels or 1):
             raise ValueError(
@@ -134,7 +126,7 @@ def _attention(tensors: StateDict, hints: Hints, widths: list[int]) -> dict[str,
     even = all(width % PUBLISHED_HEAD_CHANNELS == 0 for width in widths)
     default = {"head_channels": PUBLISHED_HEAD_CHANNELS} if even else {"num_heads": 4}
     split = {**(heads or default), "attention_order": order or "legacy"}
-    if not UNetConfig.is_published(tensors) and not (heads and order):
+    if not is_published(tensors, PUBLISHED_UNETS) and not (heads and order):
         lacking = "the tensors do not tell how attention is split"
         remedy = "name num_heads or head_channels, and attention_order, where that is wrong"
         warn_assumed(lacking, split, {}, remedy)
@@ -153,18 +145,15 @@ class UNet(nn.Module):
         if config.num_classes is not None:
             self.label_emb = nn.Embedding(config.num_classes, config.embedding_channels)
         self.input_blocks = _down_path(config)
-        deepest = config.width(config.levels - 1)
+        width, deepest = config.width(0), config.width(config.levels - 1)
         self.middle_block = ConditionedSequential(
             ResBlock(config, deepest, deepest),
             Attention(config, deepest),
             ResBlock(config, deepest, deepest),
         )
         self.output_blocks = _up_path(config)
-        self.out = nn.Sequential(
-            nn.GroupNorm(NORM_GROUPS, config.width(0)),
-            nn.SiLU(),
-            zero_module(conv3x3(config.width(0), config.out_channels)),
-        )
+        last = zero_module(conv3x3(width, config.out_channels))
+        self.out = nn.Sequential(nn.GroupNorm(NORM_GROUPS, width), nn.SiLU(), last)
 
     def forward(
         self,
@@ -240,10 +229,8 @@ class ResBlock(nn.Module):
         self.in_layers = nn.Sequential(
             nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), conv3x3(channels, out_channels)
         )
-        conditioned = 2 * out_channels if self.scale_shift else out_channels
-        self.emb_layers = nn.Sequential(
-            nn.SiLU(), nn.Linear(config.embedding_channels, conditioned)
-        )
+        outputs = 2 * out_channels if self.scale_shift else out_channels
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(config.embedding_channels, outputs))
         self.out_layers = nn.Sequential(
             nn.GroupNorm(NORM_GROUPS, out_channels),
             nn.SiLU(),
@@ -281,9 +268,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
         pixels = self.norm(x).flatten(2).mT  # (B,N,C)
         q, k, v = self._split(_at_each(self.qkv, pixels))
-        attended = scaled_dot_product_attention(q, k, v)
-        merged = attended.transpose(1, 2).flatten(2)
-        return x + _at_each(self.proj_out, merged).mT.unflatten(2, x.shape[2:])
+        attended = scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return x + _at_each(self.proj_out, attended).mT.unflatten(2, x.shape[2:])
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, ...]:
         """(B,N,3C) -> queries, keys, values (B,heads,N,C/heads), contiguous in each pixel.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from .blocks import Upsample, conv3x3, embed_time, run_block
-from .configs import Hints, StateDict, count_children, warn_assumed
+from .configs import Hints, StateDict, count_children, is_published, warn_assumed
 
 PUBLISHED_UNET2DS = {113_673_219}  # by parameter count: Google's DDPMs of 256x256 pictures
 SUPPORTED_OPTIONS = {  # what the network is built for; a config that says otherwise is refused
@@ -87,15 +87,10 @@ class UNet2DConfig:
             "out_channels": len(tensors["conv_out.bias"]),
         }
         defaults = {field.name: field.default for field in fields(cls) if field.name not in sizes}
-        if not cls.is_published(tensors):
+        if not is_published(tensors, PUBLISHED_UNET2DS):
             remedy = "put its config.json beside the file, or name what is wrong"
             warn_assumed("the tensors do not tell all of the network", defaults, hints, remedy)
         return cls(**sizes, **{key: hints.get(key, value) for key, value in defaults.items()})
-
-    @staticmethod
-    def is_published(tensors: StateDict) -> bool:
-        """Whether the network is a published one, by the number of its parameters."""
-        return sum(tensor.numel() for tensor in tensors.values()) in PUBLISHED_UNET2DS
 
     @property
     def levels(self) -> int:
@@ -110,7 +105,6 @@ class UNet2DConfig:
         return 4 * self.model_channels
 
     def heads(self, channels: int) -> int:
-        """Number of attention heads at a width."""
         heads, rest = divmod(channels, self.attention_head_dim or channels)
         if rest:
             raise ValueError(
@@ -193,8 +187,6 @@ class UNet2D(nn.Module):
 
 
 class TimeEmbedding(nn.Module):
-    """Waves of the time step through a perceptron."""
-
     def __init__(self, config: UNet2DConfig) -> None:
         super().__init__()
         self.channels = config.model_channels
@@ -209,8 +201,6 @@ class TimeEmbedding(nn.Module):
 
 
 class ResnetBlock(nn.Module):
-    """Residual block to which the embedded time step is added."""
-
     def __init__(self, config: UNet2DConfig, channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm1 = _norm(config, channels)
@@ -229,8 +219,6 @@ class ResnetBlock(nn.Module):
 
 
 class UNet2DAttention(nn.Module):
-    """Self-attention over all pixels, as a residual."""
-
     def __init__(self, config: UNet2DConfig, channels: int) -> None:
         super().__init__()
         self.heads = config.heads(channels)
@@ -263,8 +251,7 @@ class DownBlock(nn.Module):
 
     def __init__(self, config: UNet2DConfig, level: int) -> None:
         super().__init__()
-        widths = config.block_out_channels
-        width = widths[level]
+        widths, width = config.block_out_channels, config.block_out_channels[level]
         inputs = [widths[max(level - 1, 0)], *[width] * (config.layers_per_block - 1)]
         self.resnets = nn.ModuleList(ResnetBlock(config, size, width) for size in inputs)
         self.attentions = _attentions(config, level, len(inputs))
@@ -284,8 +271,6 @@ class DownBlock(nn.Module):
 
 
 class MiddleBlock(nn.Module):
-    """Attention between two residual blocks."""
-
     def __init__(self, config: UNet2DConfig, channels: int) -> None:
         super().__init__()
         self.attentions = nn.ModuleList([UNet2DAttention(config, channels)])
@@ -297,8 +282,6 @@ class MiddleBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """A level of the decoder."""
-
     def __init__(self, config: UNet2DConfig, level: int) -> None:
         super().__init__()
         widths, width = config.block_out_channels, config.block_out_channels[level]

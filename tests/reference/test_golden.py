@@ -1,6 +1,8 @@
 """Parity with the reference: every file of a golden directory, as its manifest describes it.
 
 The directory comes from GOLDEN_DIR; anything of the same form is checked without touching this.
+Of the repository's own directory the default suite leaves out the whole edits, which take minutes:
+`python -m pytest -m golden`, as `.ci/run` does.
 """
 
 import os
@@ -16,7 +18,9 @@ from guided_face_edit.tests.support.parity.process import check_gaussian, check_
 from guided_face_edit.tests.support.parity.scene import read_notes, read_tensors
 from guided_face_edit.tests.support.parity.trajectories import check_trajectory
 
-FOLDER = Path(os.environ.get("GOLDEN_DIR") or Path(__file__).parents[1] / "golden").resolve()
+GIVEN = os.environ.get("GOLDEN_DIR")
+FOLDER = Path(GIVEN or Path(__file__).parents[1] / "golden").resolve()
+WHOLE_EDITS = ("traj", "e2e")
 CHECKS = {  # by the beginning of a file's name
     "schedules": check_schedules,
     "gaussian": check_gaussian,
@@ -32,11 +36,11 @@ CHECKS = {  # by the beginning of a file's name
 
 def _files():
     manifest = read_notes(FOLDER)
-    slow = [pytest.mark.slow]
-    return [
-        pytest.param(name, marks=slow if is_slow(manifest, name) else [])
-        for name in manifest["files"]
-    ]
+    for name in manifest["files"]:
+        marks = [pytest.mark.slow] if is_slow(manifest, name) else []
+        if name.startswith(WHOLE_EDITS) and not GIVEN:
+            marks.append(pytest.mark.golden)
+        yield pytest.param(name, marks=marks)
 
 
 @pytest.mark.parametrize("name", _files())

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from graphlib import TopologicalSorter
-from itertools import accumulate, pairwise
-from math import copysign
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import networkx as nx
 
 from .. import ROOT
 
 ENTRANCES = ("nodes", "tools")  # drawn as a room each, though outside the editor
-BOX, PLACE, BEND, ROW, MARGIN = (112, 32), 132, 40, 76, 20  # pixels; a bend is of an arrow
-BESIDE = 14  # pixels between a dashed arrow and a solid one of the same rooms
-SWEEPS = 12  # down and up, to untangle the arrows
-
-Node = str | tuple[str, str, int]  # a room, or the bend of an arrow in a row that it crosses
-Line = list[Node]  # of an arrow
-Graph = dict[str, set[str]]
+WIDTH, HEIGHT, PLACE, ROW = 112, 32, 168, 84  # pixels
 STYLE = (
     "text{font:14px sans-serif;text-anchor:middle;fill:#222}"
     "rect{fill:#f4f6fa;stroke:#4a5a78}path{fill:none;stroke:#7a8aa8}.lazy{stroke-dasharray:5 4}"
@@ -68,107 +60,54 @@ def imports_of(root: Path, path: Path) -> Iterator[Import]:
             yield Import(".".join(module), ".".join([*base, alias.name]), id(node) in lazy)
 
 
-def room_of(name: str) -> str | None:
-    """The room of a dotted name; None for what is no part of the drawing."""
-    folder, _, inside = name.partition(".")
-    room = inside.partition(".")[0]
-    return folder if folder in ENTRANCES else room if folder == "editor_core" else None
-
-
-def room_graph(root: Path) -> tuple[Graph, Graph]:
-    """Which rooms each room imports: at once, and within a function alone."""
-    graph: Graph = defaultdict(set)
-    lazy: Graph = defaultdict(set)
-    folders = ("editor_core", *ENTRANCES)
-    for path in [path for folder in folders for path in (root / folder).rglob("*.py")]:
+def room_graph(root: Path) -> tuple[nx.DiGraph, list[tuple[str, str]]]:
+    """The imports between rooms that no others imply, and those within a function alone."""
+    graph, lazy = nx.DiGraph(), set()
+    for path in [
+        p for folder in ("editor_core", *ENTRANCES) for p in (root / folder).rglob("*.py")
+    ]:
         for found in imports_of(root, path):
-            room, imported = room_of(found.module), room_of(found.imported)
+            room, imported = (
+                folder if folder in ENTRANCES else inside[0] if folder == "editor_core" else ""
+                for folder, *inside in (f"{name}.".split(".") for name in found[:2])
+            )
             if room and imported and room != imported and not room.startswith("__"):
-                (lazy if found.lazy else graph)[room].add(imported)
-    return graph, {room: imported - graph[room] for room, imported in lazy.items()}
-
-
-def without_implied(graph: Graph) -> tuple[Graph, Mapping[str, int]]:
-    """The imports that no others imply, and how high each room stands above the first ones."""
-    below: Graph = {}
-    levels: dict[str, int] = {}
-    kept: Graph = {}
-    for room in TopologicalSorter(graph).static_order():
-        imported = graph.get(room, set())
-        implied = set().union(*(below[each] for each in imported))
-        below[room], kept[room] = imported | implied, imported - implied
-        levels[room] = max((levels[each] + 1 for each in imported), default=0)
-    return kept, levels
+                lazy.add((room, imported)) if found.lazy else graph.add_edge(room, imported)
+    return nx.transitive_reduction(graph), sorted(lazy - set(graph.edges))
 
 
 def draw_rooms(root: Path) -> str:
     """The rooms of a checkout and their imports, as SVG."""
     graph, lazy = room_graph(root)
-    graph, levels = without_implied(graph)
-    solid = [arrow(room, to, levels) for room in sorted(graph) for to in sorted(graph[room])]
-    dashed = [arrow(room, to, levels) for room in sorted(lazy) for to in sorted(lazy[room])]
-    places = arranged(levels, [*solid, *dashed])
-    width = max(x for x, _ in places.values()) + BOX[0] / 2 + MARGIN
-    height = max(y for _, y in places.values()) + BOX[1] / 2 + MARGIN
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}">',
-            f"<style>{STYLE}</style>{ARROW}",
-            '<rect width="100%" height="100%" style="fill:#fff;stroke:none"/>',
-            *(curve([places[node] for node in line]) for line in solid),
-            *(curve([places[node] for node in line], BESIDE, "lazy") for line in dashed),
-            *(box(room, *places[room]) for room in sorted(levels)),
-            "</svg>\n",
-        ]
-    )
+    levels = [sorted(row) for row in nx.topological_generations(graph)]
+    widest = max(map(len, levels))
+    places: dict[str, tuple[float, float]] = {}
+    for depth, row in enumerate(levels):
+        above = {room: [places[each][0] for each in graph.predecessors(room)] for room in row}
+        row.sort(key=lambda room: sum(above[room]) / max(len(above[room]), 1))
+        for k, room in enumerate(row):
+            places[room] = ((k + (widest - len(row) + 1) / 2) * PLACE, (depth + 0.5) * ROW)
+    arrows = [(*edge, "solid") for edge in sorted(graph.edges)]
+    parts = [curve(places[a], places[b], k) for a, b, k in (*arrows, *((*e, "lazy") for e in lazy))]
+    parts += [
+        f'<rect x="{x - WIDTH / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{WIDTH}" '
+        f'height="{HEIGHT}" rx="6"/><text x="{x:.0f}" y="{y + 5:.0f}">{room}</text>'
+        for room, (x, y) in sorted(places.items())
+    ]
+    size = f"{widest * PLACE} {len(levels) * ROW}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}"><style>{STYLE}</style>'
+    ground = '<rect width="100%" height="100%" style="fill:#fff;stroke:none"/>'
+    return "\n".join([head, ARROW, ground, *parts, "</svg>\n"])
 
 
-def arrow(room: str, to: str, levels: Mapping[str, int]) -> Line:
-    """From one room to another, with a bend in every row between them."""
-    step = 1 if levels[to] > levels[room] else -1
-    return [room, *((room, to, row) for row in range(levels[room] + step, levels[to], step)), to]
-
-
-def arranged(levels: Mapping[str, int], lines: Sequence[Line]) -> dict[Node, tuple[float, float]]:
-    """Where the middle of each room and bend is: rows in order, neighbours near each other."""
-    rows: list[list[Node]] = [[] for _ in range(max(levels.values()) + 1)]
-    for node in dict.fromkeys([*sorted(levels), *(node for line in lines for node in line)]):
-        rows[levels[node] if isinstance(node, str) else node[2]].append(node)
-    beside: defaultdict[Node, list[Node]] = defaultdict(list)
-    for upper, lower in (pair for line in lines for pair in pairwise(line)):
-        beside[upper].append(lower)
-        beside[lower].append(upper)
-    x: dict[Node, float] = {}
-    for row in [each for _ in range(SWEEPS) for each in (*rows, *reversed(rows))]:
-        near = {node: [x[other] for other in beside[node] if other in x] for node in row}
-        row.sort(key=lambda node: sum(near[node]) / max(len(near[node]), 1))
-        widths = [PLACE if isinstance(node, str) else BEND for node in row]
-        middles = (
-            right - (width + sum(widths)) / 2
-            for right, width in zip(accumulate(widths), widths, strict=True)
-        )
-        x.update(zip(row, middles, strict=True))
-    left, first = min(x.values()) - BOX[0] / 2 - MARGIN, MARGIN + BOX[1] / 2
-    heights = {node: first + ROW * y for y, row in enumerate(reversed(rows)) for node in row}
-    return {node: (x[node] - left, heights[node]) for node in x}
-
-
-def curve(points: Sequence[tuple[float, float]], aside: float = 0, kind: str = "solid") -> str:
-    """A smooth arrow from the edge of the first box to the edge of the last."""
-    (x, y), *bends, (end_x, end_y) = points
-    half = copysign(BOX[1] / 2, end_y - y)
-    stops = [(x + aside, y + half), *bends, (end_x + aside, end_y - half)]
-    path = "M{:.0f},{:.0f}".format(*stops[0])
-    for (x0, y0), (x1, y1) in pairwise(stops):
-        middle = (y0 + y1) / 2
-        path += f"C{x0:.0f},{middle:.0f} {x1:.0f},{middle:.0f} {x1:.0f},{y1:.0f}"
-    return f'<path class="{kind}" d="{path}" marker-end="url(#arrow)"/>'
-
-
-def box(room: str, x: float, y: float) -> str:
-    """A room's box with its name, by its middle."""
-    width, height = BOX
+def curve(start: tuple[float, float], end: tuple[float, float], kind: str) -> str:
+    """A smooth arrow from the edge of one box to the edge of another, bent around those between."""
+    (x0, y0), (x1, y1) = start, end
+    down = 1 if y1 > y0 else -1
+    y0, y1 = y0 + down * HEIGHT / 2, y1 - down * HEIGHT / 2
+    aside = PLACE * 0.55 * (abs(y1 - y0) > ROW) * (1 if x1 >= x0 else -1)
     return (
-        f'<rect x="{x - width / 2:.0f}" y="{y - height / 2:.0f}" width="{width}" height="{height}" '
-        f'rx="6"/><text x="{x:.0f}" y="{y + 5:.0f}">{room}</text>'
+        f'<path class="{kind}" marker-end="url(#arrow)" d="M{x0:.0f},{y0:.0f}'
+        f"C{x0 + aside:.0f},{(y0 + y1) / 2:.0f} {x1 + aside:.0f},{(y0 + y1) / 2:.0f} "
+        f'{x1:.0f},{y1:.0f}"/>'
     )
