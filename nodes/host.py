@@ -16,6 +16,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
+from ..editor_core.demo.models import WEIGHTS
 from ..editor_core.diffusion.sampling import Step
 from ..editor_core.face.aligning import crop_faces
 from ..editor_core.face.detecting import PUBLISHED
@@ -27,7 +28,6 @@ from ..editor_core.loading.known_files import FOLDERS, MODELS_FOLDER
 Choice = TypeVar("Choice")
 Model = TypeVar("Model")
 
-DEMO_WEIGHTS = Path(__file__).parents[1] / "editor_core" / "demo" / "weights"
 EMBEDDINGS = f"{MODELS_FOLDER}_embeddings"
 DETECTORS = f"{MODELS_FOLDER}_detection"
 PREVIEW_SIDE = 512  # pixels, at most
@@ -48,7 +48,7 @@ def register_folders() -> None:
     """Tell ComfyUI where the models lie: its own folder, then the demo's weights."""
     for kind, folder in FOLDERS.items():
         _register(category(kind), Path(folder_paths.models_dir, MODELS_FOLDER, folder))
-        _register(category(kind), DEMO_WEIGHTS / kind)
+        _register(category(kind), WEIGHTS / kind)
     _register(EMBEDDINGS, Path(folder_paths.models_dir, MODELS_FOLDER, "embeddings"))
     _register(EMBEDDINGS, Path(folder_paths.get_output_directory(), "embeddings"))
     _register(DETECTORS, Path(folder_paths.models_dir, MODELS_FOLDER, "detection"), {".onnx"})

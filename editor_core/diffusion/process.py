@@ -279,7 +279,7 @@ class DiffusionModel:
     ) -> UNetDenoiser:
         """The U-Net on a respaced schedule; identity (B,D) is bound in if the U-Net takes one.
 
-        With `low_memory` a backward pass computes the U-Net's blocks anew.
+        With `low_memory` a backward pass computes the U-Net's blocks again.
         """
         takes = self.network.config.identity_channels is not None
         bound = identity if takes else None

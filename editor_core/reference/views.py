@@ -88,8 +88,8 @@ def _sample(x: Tensor, matrix: Tensor, axis: Tensor, padding: str) -> Tensor:
         [*torch.meshgrid(axis, axis, indexing="xy"), torch.ones(len(axis), len(axis))]
     )
     points = (back @ grid.to(x).flatten(1)).unflatten(2, (len(axis), len(axis)))
-    seen = (points[:, :2] / points[:, 2:]).movedim(1, -1)
-    return F.grid_sample(x, seen, mode="bilinear", padding_mode=padding, align_corners=False)
+    grid = (points[:, :2] / points[:, 2:]).movedim(1, -1)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def _where(applied: Tensor, warped: Tensor, plain: Tensor) -> Tensor:
