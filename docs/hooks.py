@@ -13,7 +13,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from guided_face_edit.editor_core.guidance.terms import TERMS, TermSettings  # n
 from guided_face_edit.editor_core.guidance.windows import ALWAYS, PercentWindow  # noqa: E402
 from guided_face_edit.editor_core.loading.published_files import KNOWN_FILES  # noqa: E402
 from guided_face_edit.editor_core.settings import EditSettings  # noqa: E402
+from guided_face_edit.tools.help_pages import markdown_table  # noqa: E402
 from guided_face_edit.tools.import_graph.command import draw_rooms  # noqa: E402
 
 DECLARING: dict[str, Any] = {each.__name__: each for each in (EditSettings, Pasting)}
@@ -69,19 +70,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return PART.sub(lambda part: PARTS[part[1]](*filter(None, [part[2]])), markdown)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table."""
-    cells = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in cells)
-
-
 def settings_table(of: str = "EditSettings") -> str:
     """Every declared number of a class of `DECLARING`; of an edit, all but those of its terms."""
     rows = [
         (f"`{name}`", shown(each.default), allowed(each), each.help)
         for name, each in declared(DECLARING[of]).items()
     ]
-    return table(("setting", "default", "may be", "what it does"), rows)
+    return markdown_table(("setting", "default", "may be", "what it does"), rows)
 
 
 def allowed(declaration: Declaration) -> str:
@@ -106,7 +101,7 @@ def terms_table() -> str:
         + tuple(acting(getattr(each, term.name)) for each in presets.PRESETS.values())
         for term in TERMS
     ]
-    return table(("term", "what it measures", *presets.PRESETS), rows)
+    return markdown_table(("term", "what it measures", *presets.PRESETS), rows)
 
 
 def acting(term: TermSettings) -> str:
@@ -123,7 +118,7 @@ def presets_table() -> str:
     """The settings in which the presets differ."""
     names = list(declared(EditSettings))
     rows = [[getattr(each, name) for each in presets.PRESETS.values()] for name in names]
-    return table(
+    return markdown_table(
         ("setting", *presets.PRESETS),
         [
             (f"`{name}`", *map(shown, row))
@@ -140,7 +135,7 @@ def published_files() -> str:
         for each in KNOWN_FILES
         if each.loads
     ]
-    return table(("kind", "file", "licence", "from"), rows)
+    return markdown_table(("kind", "file", "licence", "from"), rows)
 
 
 def rooms_table() -> str:
@@ -153,7 +148,7 @@ def rooms_table() -> str:
         )
         for path in paths
     }
-    return table(
+    return markdown_table(
         ("room", "what it is"),
         [
             (f"`{room}`", rooms[room])
@@ -172,7 +167,7 @@ def nodes_table() -> str:
         )
         for page in sorted(HELP.glob("*.md"), key=title)
     ]
-    return table(("node", "what it does"), rows)
+    return markdown_table(("node", "what it does"), rows)
 
 
 def title(page: Path) -> str:
@@ -218,7 +213,7 @@ def evaluation() -> str:
         )
         for each in figures("demo/evaluation.json")["figures"]
     ]
-    return table(("figure", "value", "95% interval", "required"), rows)
+    return markdown_table(("figure", "value", "95% interval", "required"), rows)
 
 
 def rounded(value: float) -> str:
@@ -243,7 +238,9 @@ def sweep() -> str:
         for each in trials
     ]
     head = ("settings", "seconds an edit", f"cheaper than {held[0]}", *names)
-    return table((*head, *(f"as good as {name}" for name in held), "on the Pareto front"), rows)
+    return markdown_table(
+        (*head, *(f"as good as {name}" for name in held), "on the Pareto front"), rows
+    )
 
 
 def steps() -> str:
@@ -260,7 +257,7 @@ def steps() -> str:
             for name in dict.fromkeys(name for column in columns for name in column)
         ]
         head = ("", *CONFIGURATIONS.values())
-        parts.append(f"### {heading}\n\n{table(head, rows)}")
+        parts.append(f"### {heading}\n\n{markdown_table(head, rows)}")
     return "\n\n".join(parts)
 
 

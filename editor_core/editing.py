@@ -122,7 +122,7 @@ def edit_aligned(
             models, source, target, settings, mask=mask, landmarks=landmarks, on_step=on_step
         )
     with gradients():
-        faces, parsing, mask = read_pair(models, source, target, settings, mask)
+        faces, parsing, mask = parse_pair(models, source, target, settings, mask)
         eyes = find_eyes(parsing, landmarks) if settings.gaze.scale else None
         return edit_batch(
             models.diffusion,
@@ -139,7 +139,7 @@ def edit_aligned(
         )
 
 
-def read_pair(
+def parse_pair(
     models: FaceModels, source: Tensor, target: Tensor, settings: EditSettings, mask: Tensor | None
 ) -> tuple[Tensor, FaceParsing, Tensor]:
     """The sources in [-1,1], the parsing of the targets, and where to edit them (n,H,W)."""

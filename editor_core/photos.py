@@ -117,7 +117,9 @@ def cut_edit_paste(
 
     `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S); `noise` as in the settings.
     """
-    people = people_of(faces, noise)
+    if noise == "per person" and faces.person is None:
+        raise ValueError("noise per person needs tracked faces: track them, or use noise per image")
+    people = None if noise == "per image" or faces.person is None else faces.person.tolist()
     if not len(faces):
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
     if mask is not None and mask.shape[1:] == faces.size:
@@ -131,15 +133,6 @@ def cut_edit_paste(
     if len(flickers):
         result.metrics.record("flicker", 0, flickers)
     return PhotoEdit(pasted.image, pasted.mask, faces, result)
-
-
-def people_of(faces: Faces, noise: str) -> Sequence[int] | None:
-    """Faces of the same number get the same noise; None for each its own."""
-    if noise == "per image":
-        return None
-    if faces.person is None:
-        raise ValueError("noise per person needs tracked faces: track them, or use noise per image")
-    return faces.person.tolist()
 
 
 def eye_corners(faces: Faces) -> Tensor | None:  # -> (n,4,2)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+HAIR = ((0.09, 0.07, 0.07), (0.30, 0.19, 0.12), (0.58, 0.41, 0.24), (0.88, 0.74, 0.5))
+LIPS = ((0.62, 0.36, 0.28), (0.76, 0.22, 0.20), (0.86, 0.34, 0.46), (0.52, 0.18, 0.38))
+
 
 def rgb_colour(red: float, green: float, blue: float) -> torch.Tensor:  # -> (1,3,1,1)
     """One colour, for use against pictures."""
@@ -44,9 +47,7 @@ def skin_colour(traits) -> torch.Tensor:
 
 def hair_colour(lightness, warmth) -> torch.Tensor:
     """Black through brown to blond (lightness), cool to red (warmth)."""
-    base = ramp(
-        lightness, (0.09, 0.07, 0.07), (0.30, 0.19, 0.12), (0.58, 0.41, 0.24), (0.88, 0.74, 0.5)
-    )
+    base = ramp(lightness, *HAIR)
     return (base + warmth[:, None, None, None] * rgb_colour(0.14, -0.02, -0.06)).clamp(0, 1)
 
 
@@ -65,12 +66,6 @@ def iris_colour(face) -> torch.Tensor:
 
 def lip_colour(face) -> torch.Tensor:
     """From brownish over red to pink and plum (hue); pale to saturated (depth)."""
-    tone = ramp(
-        face["lip_hue"],
-        (0.62, 0.36, 0.28),
-        (0.76, 0.22, 0.20),
-        (0.86, 0.34, 0.46),
-        (0.52, 0.18, 0.38),
-    )
+    tone = ramp(face["lip_hue"], *LIPS)
     depth = (0.45 + 0.55 * face["lip_depth"])[:, None, None, None]
     return depth * tone + (1 - depth) * skin_colour(face)

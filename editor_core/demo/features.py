@@ -62,8 +62,7 @@ def draw_nose(canvas: Canvas, head: Head, face: InnerFace) -> None:
     bulb = (distance(u / width, (v - 0.005) / 0.105) - 1) * 0.105 * head.height
     skin = skin_colour(face) * head.shade
     strength = column(face["nose_shadow"])
-    edge = smooth(u.abs() / half, 0.35, 1.0) * strength * 0.30
-    tone = skin * (1.06 - edge)[:, None]
+    tone = skin * (1.06 - smooth(u.abs() / half, 0.35, 1.0) * strength * 0.30)[:, None]
     canvas.paint(canvas.coverage(torch.minimum(bridge, bulb)), tone, FacePart.NOSE)
     under = (1 - smooth((v - 0.11).abs(), 0.01, 0.07)) * (1 - smooth(u.abs(), 0.05, 0.20))
     canvas.tint(under * (0.25 + 0.3 * strength), skin * 0.55)
@@ -83,9 +82,8 @@ def draw_eye(canvas: Canvas, head: Head, face: InnerFace, scene: Scene, side: in
     almond = torch.maximum(torch.maximum(-lid_up, lid_down), u.abs() - half_width) * head.height
     draw_eye_shadow(canvas, head, face, u, v)
     inside = canvas.coverage(almond)
-    white = rgb_colour(0.96, 0.95, 0.94)
-    label = FacePart.L_EYE if side < 0 else FacePart.R_EYE
-    canvas.paint(inside, white * (0.78 + 0.22 * smooth(lid_up, 0.0, 0.10))[:, None], label)
+    white = rgb_colour(0.96, 0.95, 0.94) * (0.78 + 0.22 * smooth(lid_up, 0.0, 0.10))[:, None]
+    canvas.paint(inside, white, FacePart.L_EYE if side < 0 else FacePart.R_EYE)
     draw_iris(canvas, head, face, scene, u, v, inside)
     lash = torch.maximum(lid_up.abs() - 0.035, u.abs() - half_width * 1.04) * head.height
     dark = hair_colour(face["brow_lightness"] * 0.25, face["brow_warmth"])
@@ -142,9 +140,8 @@ def draw_mouth(canvas: Canvas, head: Head, face: InnerFace, scene: Scene) -> Non
     sides = head.u.abs() - half_width
 
     def between(top, bottom):
-        return canvas.coverage(
-            torch.maximum(torch.maximum(top - v, v - bottom), sides) * head.height
-        )
+        inside = torch.maximum(torch.maximum(top - v, v - bottom), sides)
+        return canvas.coverage(inside * head.height)
 
     canvas.paint(between(gap * 0, gap + full * 1.15), colour * 1.06, FacePart.L_LIP)
     canvas.paint(between(-gap - full * bow, gap * 0), colour * 0.88, FacePart.U_LIP)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Generator, Tensor
 
 from ..face.aligning import Box
 from ..face.finding import box_around
@@ -28,7 +29,7 @@ class Group:
 
     identity: Identity
     scene: Scene
-    place: torch.Tensor  # (n,2,3)
+    place: Tensor  # (n,2,3)
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -38,7 +39,7 @@ class Group:
         return replace(self, identity=self.identity.with_inner_face(inner))
 
     @property
-    def points(self) -> torch.Tensor:  # (n,5,2)
+    def points(self) -> Tensor:  # (n,5,2)
         """The five points of every face, in pixels of the photo."""
         return transform(self.place, five_points(self.identity, self.scene))
 
@@ -47,12 +48,12 @@ class Group:
 class GroupPhotos:
     """Drawn frames and what is true of them."""
 
-    image: torch.Tensor  # (frames,H,W,3) in [0,1]
-    labels: torch.Tensor  # (frames,H,W) int64, CelebAMask-HQ classes
+    image: Tensor  # (frames,H,W,3) in [0,1]
+    labels: Tensor  # (frames,H,W) int64, CelebAMask-HQ classes
     faces: Faces
 
 
-def draw_group(group: Group, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_group(group: Group, size: Size) -> tuple[Tensor, Tensor]:
     """A photo (H,W,3) in [0,1] and its labels (H,W); each person stands before the last one."""
     scene = group.scene.rows([0])
     backdrop = Canvas.over(scene, size)
@@ -64,12 +65,12 @@ def draw_group(group: Group, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
         canvas.image = image[:, :, y0:y1, x0:x1] / canvas.light
         draw_person(canvas, group.identity.rows([k]), group.scene.rows([k]))
         image[:, :, y0:y1, x0:x1] = (canvas.image * canvas.light).clamp(0, 1)
-        drawn, before = canvas.labels[0], labels[y0:y1, x0:x1]
-        labels[y0:y1, x0:x1] = torch.where(drawn > 0, drawn, before)
+        drawn = canvas.labels[0]
+        labels[y0:y1, x0:x1] = torch.where(drawn > 0, drawn, labels[y0:y1, x0:x1])
     return image[0].permute(1, 2, 0).contiguous(), labels
 
 
-def placed_canvas(scene: Scene, place: torch.Tensor, box: Box) -> Canvas:
+def placed_canvas(scene: Scene, place: Tensor, box: Box) -> Canvas:
     """The part of a photo that the box cuts out, in the coordinates of a portrait."""
     x0, y0, x1, y1 = box
     to_portrait = invert(place)
@@ -77,13 +78,12 @@ def placed_canvas(scene: Scene, place: torch.Tensor, box: Box) -> Canvas:
     return Canvas(scene, at[..., 0], at[..., 1], to_portrait[0, :, :2].det().sqrt().item())
 
 
-def bounds(place: torch.Tensor, size: Size) -> Box:  # (2,3)
+def bounds(place: Tensor, size: Size) -> Box:  # (2,3)
     """The pixels that a person may cover: all around the portrait, and down to the photo's end."""
     corners = place.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * REACH
     points = transform(place[None], corners[None])[0]
     left, top = points.amin(0).floor().clamp(min=0).long().tolist()
-    right = min(size[1], int(points[:, 0].amax().ceil()))
-    return left, top, right, size[0]
+    return left, top, min(size[1], int(points[:, 0].amax().ceil())), size[0]
 
 
 def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupPhotos:
@@ -96,21 +96,19 @@ def draw_group_photos(seed: int, people: int, frames: int, size: Size) -> GroupP
         size: Height and width in pixels.
     """
     groups = random_groups(seed, people, frames, size)
-    drawn = [draw_group(group, size) for group in groups]
     points = torch.cat([group.points for group in groups])
-    frame = [k for k, group in enumerate(groups) for _ in range(len(group))]
-    faces = make_faces(frame, box_around(points), points, size, len(groups))
-    image, labels = (torch.stack(each) for each in zip(*drawn, strict=True))
+    frame = [k for k in range(frames) for _ in range(people)]
+    faces = make_faces(frame, box_around(points), points, size, frames)
+    drawn = zip(*(draw_group(group, size) for group in groups), strict=True)
+    image, labels = map(torch.stack, drawn)
     return GroupPhotos(image, labels, faces)
 
 
-def draw_references(
-    seed: int, people: int, known: Sequence[int]
-) -> torch.Tensor:  # -> (len(known),64,64,3)
-    """Other pictures of some of these people, each aligned and alone."""
+def draw_references(seed: int, people: int, known: Sequence[int]) -> Tensor:
+    """Other pictures (len(known),64,64,3) of some of these people, each aligned and alone."""
     if not known or not set(known) <= set(range(people)):
         raise ValueError(f"known are {list(known)}, expected some of 0 to {people - 1}")
-    generator = torch.Generator().manual_seed(UNSEEN + seed)
+    generator = Generator().manual_seed(UNSEEN + seed)
     identity = random_group(people, (1, people), generator).identity
     portraits = [random_scene(identity.rows([k]), generator)[1].image for k in range(people)]
     return torch.cat([portraits[k] for k in known])
@@ -118,18 +116,18 @@ def draw_references(
 
 def random_groups(seed: int, people: int, frames: int, size: Size) -> list[Group]:
     """The same people in every frame, on their way from one pose to another."""
-    generator = torch.Generator().manual_seed(UNSEEN + seed)
+    generator = Generator().manual_seed(UNSEEN + seed)
     first = random_group(people, size, generator)
     last, groups = move_group(first, generator), []
     for k in range(frames):
         share = k / max(1, frames - 1)
         values = torch.lerp(first.scene.values, last.scene.values, share)
         place = torch.lerp(first.place, last.place, share)
-        groups.append(replace(first, scene=replace(first.scene, values=values), place=place))
+        groups.append(Group(first.identity, Scene(values), place))
     return groups
 
 
-def random_group(people: int, size: Size, generator: torch.Generator) -> Group:
+def random_group(people: int, size: Size, generator: Generator) -> Group:
     """People in a row, each leaning a little, all showing both eyes."""
     identities, scenes = [], []
     for _ in range(people):
@@ -138,14 +136,14 @@ def random_group(people: int, size: Size, generator: torch.Generator) -> Group:
     column = size[1] / people
     smaller, angle, height = (torch.rand(people, generator=generator) for _ in range(3))
     half = min(column * 0.65, size[0] * 0.45) * (1 - 0.25 * smaller)
-    x = (torch.arange(people) + 0.5) * column
-    y = size[0] * (0.5 + 0.2 * height)
+    x, y = (torch.arange(people) + 0.5) * column, size[0] * (0.5 + 0.2 * height)
     angle = TURN * (2 * angle - 1)
-    place = placement(half, angle, torch.stack([x, y], 1))
+    along, across = half * angle.cos(), half * angle.sin()
+    place = torch.stack([along, -across, x, across, along, y], 1).unflatten(1, (2, 3))
     return Group(Identity.stack(identities), Scene.stack(scenes), place)
 
 
-def random_scene(identity: Identity, generator: torch.Generator) -> tuple[Scene, Portrait]:
+def random_scene(identity: Identity, generator: Generator) -> tuple[Scene, Portrait]:
     """A scene in which both eyes of one person are seen, and the portrait."""
     while True:
         scene = Scene.random(1, generator)
@@ -154,14 +152,7 @@ def random_scene(identity: Identity, generator: torch.Generator) -> tuple[Scene,
             return scene, portrait
 
 
-def placement(half: torch.Tensor, angle: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
-    """Portraits of half side (n,), turned (n,) radians, around centres (n,2) -> (n,2,3)."""
-    along, across = half * angle.cos(), half * angle.sin()
-    turn = torch.stack([along, -across, across, along], 1).unflatten(1, (2, 2))
-    return torch.cat([turn, centre[..., None]], 2)
-
-
-def move_group(group: Group, generator: torch.Generator) -> Group:
+def move_group(group: Group, generator: Generator) -> Group:
     """The same people in the same clothes and light, elsewhere and looking elsewhere."""
     other = Scene.random(len(group), generator)
     pose = {name: other.column(name) for name in ("yaw", "pitch", "gaze_yaw", "gaze_pitch")}

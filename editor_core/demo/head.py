@@ -26,7 +26,7 @@ class Head:
     u: torch.Tensor  # on the unit sphere after unposing
     v: torch.Tensor
     outline: torch.Tensor  # coverage of the head
-    shade: torch.Tensor  # Lambertian factor about 1, (B,1,H,W)
+    shade: torch.Tensor  # of soft directional light, a Lambertian factor about 1, (B,1,H,W)
     width: torch.Tensor  # half-axes (B,1,1), image half-widths
     height: torch.Tensor
     yaw: torch.Tensor  # (B,1,1) radians
@@ -42,10 +42,13 @@ def pose_head(canvas: Canvas, outer: OuterHead, scene: Scene) -> Head:
     radius2 = sx**2 + sy**2
     sz = (1 - radius2).clamp(min=0.0025).sqrt()
     yaw, pitch = column(torch.deg2rad(scene["yaw"])), column(torch.deg2rad(scene["pitch"]))
-    u, v = turn_back(sx, sy, sz, yaw, pitch)
-    distance = (radius2.clamp(min=1e-6).sqrt() - 1) * width * taper
-    shade = lambert(sx, sy, sz, scene)
-    return Head(x, y, sx, sy, u, v, canvas.coverage(distance), shade, width, height, yaw, pitch)
+    v, depth = sy * pitch.cos() + sz * pitch.sin(), sz * pitch.cos() - sy * pitch.sin()
+    u = sx * yaw.cos() - depth * yaw.sin()
+    outline = canvas.coverage((radius2.clamp(min=1e-6).sqrt() - 1) * width * taper)
+    light_x, light_y = column(scene["light_x"]), column(scene["light_y"])
+    cosine = (sx * light_x + sy * light_y + sz) / (light_x**2 + light_y**2 + 1).sqrt()
+    shade = (0.70 + 0.36 * cosine.clamp(0, 1))[:, None]
+    return Head(x, y, sx, sy, u, v, outline, shade, width, height, yaw, pitch)
 
 
 def head_frame(canvas: Canvas, scene: Scene) -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,16 +58,3 @@ def head_frame(canvas: Canvas, scene: Scene) -> tuple[torch.Tensor, torch.Tensor
     x = (dx * roll.cos() + dy * roll.sin()) / scale
     y = (-dx * roll.sin() + dy * roll.cos()) / scale
     return x, y
-
-
-def turn_back(x, y, z, yaw, pitch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate points of the unit sphere from the posed to the unposed head; u and v are returned."""
-    lifted_y, lifted_z = y * pitch.cos() + z * pitch.sin(), z * pitch.cos() - y * pitch.sin()
-    return x * yaw.cos() - lifted_z * yaw.sin(), lifted_y
-
-
-def lambert(x, y, z, scene: Scene) -> torch.Tensor:  # -> (B,1,H,W)
-    """Soft directional light on the ellipsoid."""
-    lx, ly = column(scene["light_x"]), column(scene["light_y"])
-    cosine = (x * lx + y * ly + z) / (lx**2 + ly**2 + 1).sqrt()
-    return (0.70 + 0.36 * cosine.clamp(0, 1))[:, None]

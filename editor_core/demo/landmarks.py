@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from .canvas import smooth
 from .features import EYE_V, MOUTH_V, NOSE_V
 from .people import Identity, Scene
 
 
-def five_points(identity: Identity, scene: Scene) -> torch.Tensor:  # -> (B,5,2)
+def five_points(identity: Identity, scene: Scene) -> Tensor:  # -> (B,5,2)
     """Eyes, nose and mouth corners in the order of POINTS, -1 to 1 over a portrait."""
     u, v = unposed_points(identity, scene)
-    x, y = posed(u, v, scene)
-    return in_picture(x, y, identity, scene)
+    return in_picture(*posed(u, v, scene), identity, scene)
 
 
-def unposed_points(identity: Identity, scene: Scene) -> tuple[torch.Tensor, torch.Tensor]:
+def unposed_points(identity: Identity, scene: Scene) -> tuple[Tensor, Tensor]:
     """The points (B,5) on the head that looks ahead."""
     yaw, pitch = (torch.deg2rad(scene[name]) for name in ("yaw", "pitch"))
     eye, smile = identity.inner["eye_spacing"], scene["smile"]
@@ -27,17 +27,15 @@ def unposed_points(identity: Identity, scene: Scene) -> tuple[torch.Tensor, torc
     return u, torch.stack([eye * 0 + EYE_V, eye * 0 + EYE_V, nose, lifted, lifted], 1)
 
 
-def posed(u: torch.Tensor, v: torch.Tensor, scene: Scene) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points of the unit sphere turned by the head's pose; undone by `head.turn_back`."""
+def posed(u: Tensor, v: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
+    """Points of the unit sphere turned by the head's pose; undone by `head.pose_head`."""
     yaw, pitch = (torch.deg2rad(scene[name])[:, None] for name in ("yaw", "pitch"))
     w = (1 - u**2 - v**2).clamp(min=0).sqrt()
     x, lifted = u * yaw.cos() + w * yaw.sin(), w * yaw.cos() - u * yaw.sin()
     return x, v * pitch.cos() - lifted * pitch.sin()
 
 
-def in_picture(
-    x: torch.Tensor, y: torch.Tensor, identity: Identity, scene: Scene
-) -> torch.Tensor:  # (B,5), (B,5) -> (B,5,2)
+def in_picture(x: Tensor, y: Tensor, identity: Identity, scene: Scene) -> Tensor:  # -> (B,5,2)
     """Points of the posed sphere where the picture shows them; undone by `head.head_frame`."""
     outer = identity.outer
     taper = 1 - outer["jaw_taper"][:, None] * smooth(y, -0.1, 1.05)

@@ -78,6 +78,7 @@ def draw_person(canvas: Canvas, identity: Identity, scene: Scene) -> None:
     draw_ears(canvas, head, identity.outer, scene)
     features.draw_face(canvas, head, identity.inner, scene)
     draw_hair_in_front(canvas, head, identity.outer)
+    draw_hat(canvas, head, identity.outer)
     draw_glasses(canvas, head, identity.inner, scene)
 
 
@@ -86,9 +87,8 @@ def draw_background(canvas: Canvas, scene: Scene) -> None:
     lightness = scene["background_lightness"]
     near = hsl(scene["background_hue"], scene["background_saturation"], lightness)
     far = hsl((scene["background_hue"] + 0.08) % 1, scene["background_saturation"], lightness * 0.6)
-    tilt = column(scene["background_tilt"])
-    blend = smooth(canvas.y + tilt * canvas.x, -1.4, 1.4)
-    canvas.image = near * (1 - blend[:, None]) + far * blend[:, None]
+    blend = smooth(canvas.y + column(scene["background_tilt"]) * canvas.x, -1.4, 1.4)[:, None]
+    canvas.image = near * (1 - blend) + far * blend
     away = (canvas.x - column(scene["blob_x"])) ** 2 + (canvas.y - column(scene["blob_y"])) ** 2
     canvas.tint((1 - smooth(away.sqrt(), 0.1, 0.9)) * 0.35, near * 0.5 + 0.5)
 
@@ -99,9 +99,8 @@ def draw_hair_behind(canvas: Canvas, head: Head, outer: OuterHead) -> None:
     shift = head.yaw.sin() * -0.05
     x, y = head.x - shift, head.y + 0.06
     cap = ellipse(x, y, head.width + volume, head.height * 0.93 + volume * 0.8)
-    fall = torch.maximum(
-        x.abs() - head.width - volume * (1.05 + 0.25 * y), torch.maximum(y - length, -y)
-    )
+    sides = x.abs() - head.width - volume * (1.05 + 0.25 * y)
+    fall = torch.maximum(sides, torch.maximum(y - length, -y))
     fall = torch.where(length > 0, fall, torch.full_like(fall, 9.0))
     cap = torch.maximum(cap, head.y - torch.maximum(length, torch.full_like(length, -0.05)) - 0.1)
     colour = hair_with_strands(outer, head.x, head.y)
@@ -129,11 +128,10 @@ def draw_body(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
     worn = torch.maximum(chain, 0.68 - canvas.y)
     canvas.paint(canvas.coverage(worn) * is_worn(scene["necklace"]), gold, FacePart.NECK_LACE)
     opening = ellipse(x, canvas.y - 0.72, head.width * 0.72, 0.12 + 0.2 * column(scene["neckline"]))
-    garment = torch.maximum(shoulders, -opening)
     fold = 1 + 0.08 * (x * 9).sin() - 0.2 * smooth(x.abs(), 0.5, 1.0)
     below = torch.maximum(x.abs() - 0.98, 1.30 - canvas.y)  # the picture's edge, in a portrait
-    worn = torch.minimum(garment, below)
-    canvas.paint(canvas.coverage(worn), cloth * fold[:, None], FacePart.CLOTH)
+    garment = torch.minimum(torch.maximum(shoulders, -opening), below)
+    canvas.paint(canvas.coverage(garment), cloth * fold[:, None], FacePart.CLOTH)
 
 
 def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> None:
@@ -152,14 +150,13 @@ def draw_ears(canvas: Canvas, head: Head, outer: OuterHead, scene: Scene) -> Non
 
 
 def draw_hair_in_front(canvas: Canvas, head: Head, outer: OuterHead) -> None:
-    """The fringe above a parted hairline, or a hat over it."""
+    """The fringe above a parted hairline."""
     parting, curve = column(outer["parting"]), column(outer["fringe_curve"])
     hairline = column(outer["hairline"]) + curve * (head.u - parting) ** 2
     on_skull = ellipse(head.x, head.y + 0.04, head.width * 1.03, head.height * 1.02)
     fringe = torch.maximum((head.v - hairline) * head.height, on_skull)
     colour = hair_with_strands(outer, head.u - parting, head.v)
     canvas.paint(canvas.coverage(fringe), colour * head.shade, FacePart.HAIR)
-    draw_hat(canvas, head, outer)
 
 
 def draw_hat(canvas: Canvas, head: Head, outer: OuterHead) -> None:
@@ -186,8 +183,7 @@ def draw_glasses(canvas: Canvas, head: Head, inner, scene: Scene) -> None:
         rims = torch.minimum(rims, rim)
     bridge = torch.maximum((head.v - features.EYE_V + 0.06).abs() - 0.028, head.u.abs() - 0.08)
     rims = torch.maximum(torch.minimum(rims, bridge) * head.width, head.sx.abs() - 0.97)
-    colour = hsl(tone * 0, tone * 0, tone)
-    canvas.paint(canvas.coverage(rims) * worn, colour, FacePart.EYE_GLASSES)
+    canvas.paint(canvas.coverage(rims) * worn, hsl(tone * 0, tone * 0, tone), FacePart.EYE_GLASSES)
 
 
 def ellipse(x, y, a, b) -> torch.Tensor:

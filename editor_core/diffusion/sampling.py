@@ -62,20 +62,8 @@ Blend = Callable[[Normal, int], Normal]
 StepCallback = Callable[[Step], object]
 
 
-class Sampler(Protocol):
-    """From x_t at index `start` to the last step's pred_x0, (B,3,H,W) -> (B,3,H,W)."""
-
-    def __call__(
-        self,
-        guider: Guider,
-        diffusion: GaussianDiffusion,
-        x_t: Tensor,
-        start: int,
-        *,
-        noise: Noise,
-        blend: Blend | None = None,
-        on_step: StepCallback | None = None,
-    ) -> Tensor: ...
+Sampler = Callable[..., Tensor]
+"""From x_t at index `start` to the last step's pred_x0, (B,3,H,W) -> (B,3,H,W)."""
 
 
 def sample_ddpm(

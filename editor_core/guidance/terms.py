@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
+from ..models.lpips import Lpips
 from .batch import EditBatch
 from .views import RandomViews, Views
 from .windows import ALWAYS, Window
@@ -129,24 +130,12 @@ class GazeTerm(GuidanceTerm):
         return loss
 
 
-class Perceptual(Protocol):
-    """LPIPS in two halves, so that the features of the target are computed once."""
-
-    def features(self, x: Tensor) -> Sequence[Tensor]:  # (B,3,H,W) in [-1, 1]
-        """Normalised features, layer by layer."""
-        ...
-
-    def distance(self, a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:  # -> (B,)
-        """The distance of pictures with these features."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class LpipsTerm(GuidanceTerm):
     """LPIPS distance to the target outside the mask, as in Blended Diffusion (2111.14818)."""
 
     name: ClassVar[str] = "lpips"
-    lpips: Perceptual
+    lpips: Lpips
 
     def bind(self, batch: EditBatch) -> Loss:
         outside = 1 - batch.repeated(batch.mask)

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from ..declare import setting
 from ..diffusion.process import GaussianDiffusion
-
-
-class Window(Protocol):
-    """A part of the schedule."""
-
-    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
-        """Whether the spaced step `t` of `diffusion` lies in the window."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,4 +40,5 @@ class StepWindow:
         return self.after < t < self.before
 
 
+Window = PercentWindow | StepWindow
 ALWAYS = PercentWindow()

@@ -21,7 +21,6 @@ from ..face.gaze import GazeEstimator
 from ..face.identity import IdentityEncoder
 from ..face.parsing import FaceParser
 from ..files import StrPath
-from ..guidance.terms import Perceptual
 from ..models.lpips import Lpips, detect_backbone
 from .diffusion import diffusion_model
 from .families import detect, family_of
@@ -41,7 +40,7 @@ class FaceModels:
     identity: IdentityEncoder
     parser: FaceParser
     gaze: GazeEstimator | None = None
-    lpips: Perceptual | None = None
+    lpips: Lpips | None = None
 
 
 def load_models(folder: StrPath) -> FaceModels:

@@ -21,17 +21,6 @@ NETWORKS = {"identity": IResNet, "parser": BiSeNet, "gaze": EyeNet}
 
 def with_reference_inputs(models: FaceModels) -> FaceModels:
     """Parser input normalised twice, resizes without antialias, gaze by each crop's statistics."""
-    _require_networks(models)
-    plain = partial(resize, antialias=False)
-    return replace(
-        models,
-        parser=replace(models.parser, normalise=normalise_twice, resize=plain),
-        identity=replace(models.identity, resize=resize_nearest),
-        gaze=models.gaze and EyeGazeEstimator(CropStatistics(models.gaze.network)),
-    )
-
-
-def _require_networks(models: FaceModels) -> None:
     for kind, network in NETWORKS.items():
         model = getattr(models, kind)
         if model and not isinstance(model.network, network):
@@ -39,6 +28,13 @@ def _require_networks(models: FaceModels) -> None:
                 f"the {kind} model is {type(model.network).__name__}, the exact settings are those "
                 f"of {network.__name__}: choose a file of DiffFace's, or another preset"
             )
+    plain = partial(resize, antialias=False)
+    return replace(
+        models,
+        parser=replace(models.parser, normalise=normalise_twice, resize=plain),
+        identity=replace(models.identity, resize=resize_nearest),
+        gaze=models.gaze and EyeGazeEstimator(CropStatistics(models.gaze.network)),
+    )
 
 
 def normalise_twice(x: Tensor) -> Tensor:  # (B,3,H,W) in [-1,1]

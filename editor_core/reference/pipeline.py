@@ -29,8 +29,8 @@ from ..editing import (
     identity_denoiser,
     make_batch,
     make_guider,
+    parse_pair,
     ranked,
-    read_pair,
 )
 from ..face.eyes import EYE_CORNERS, EyeBoxes, boxes_around
 from ..face.identity import embed_identity
@@ -83,7 +83,7 @@ def edit_exactly(
     """
     with gradients():
         models = with_reference_inputs(models)
-        faces, parsing, mask = read_pair(models, source, target, settings, mask)
+        faces, parsing, mask = parse_pair(models, source, target, settings, mask)
         stream = torch.Generator().manual_seed(settings.seed)
         views = views or TwoWarpViews(DrawnWarps(stream), settings.views)
         eyes = eyes_unclamped(landmarks) if settings.gaze.scale else None

@@ -11,9 +11,12 @@ import torch
 from tqdm import tqdm
 
 from ...editor_core.files import write_json, write_text
+from ..figures import median_and_range
 from ..machine import describe_machine
 from .subject import CONFIGS, load_subject
-from .tables import BenchmarkPlan, memory_tables, startup_table, time_tables
+from .processes import STARTS, importing
+from .tables import BenchmarkPlan, memory_tables, time_tables
+from .timing import interleaved
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,7 +43,9 @@ def benchmark(plan: BenchmarkPlan, folder: Path, as_json: bool) -> None:
     memory = memory_tables(plan, partial(bar, desc="memory", unit="step"))
     subject = load_subject(plan.config)
     times = time_tables(subject, plan, partial(bar, desc="timing", unit="round"))
-    tables = {**times, **memory, **startup_table(plan.rounds)}
+    starts = interleaved({name: importing(STARTS[name]) for name in STARTS}, plan.rounds)
+    start_up = [median_and_range(name, starts[name]) for name in starts]
+    tables = {**times, **memory, "start-up, s": start_up}
     summary = {
         "command": f"python -m tools.benchmark --config {plan.config} --rounds {plan.rounds} "
         f"--candidates {' '.join(map(str, plan.candidates))} --threads {plan.threads}",

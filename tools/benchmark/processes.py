@@ -26,12 +26,8 @@ tools.load_checkout()
 from guided_face_edit.tools.benchmark.processes import print_memory
 print_memory(*sys.argv[1:])
 """
-IMPORTS = {
-    "python alone": "pass",
-    "import torch": "import torch",
-    "import editor_core": "import editor_core",
-    "import editor_core.editing": "import editor_core.editing",
-}
+IMPORTS = ("import torch", "import editor_core", "import editor_core.editing")
+STARTS = {"python alone": "pass", **{code: code for code in IMPORTS}}
 
 
 def importing(code: str) -> Task:
@@ -61,9 +57,7 @@ def can_measure_memory() -> bool:
 def measure_memory(config: str, variant: str, threads: int) -> Memory:
     """The memory of a step in a fresh process."""
     command = [sys.executable, "-c", MEASURE_MEMORY, config, variant, str(threads)]
-    ended = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    ended = subprocess.run(command, cwd=ROOT, input="", capture_output=True, text=True)
     if ended.returncode:
         raise ChildProcessError(f"measuring {variant} of {config} failed: {ended.stderr[-500:]}")
     return Memory(**json.loads(ended.stdout))

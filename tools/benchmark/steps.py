@@ -18,8 +18,9 @@ from ...editor_core.diffusion.sampling import Blend, Guider, Step, batch_index
 from ...editor_core.editing import make_guider, sampler_of
 from ...editor_core.face.eyes import crop_eyes
 from ...editor_core.face.identity import embed_identity
-from ...editor_core.guidance.terms import BoundTerm, Perceptual, bind_terms
+from ...editor_core.guidance.terms import BoundTerm, bind_terms
 from ...editor_core.guidance.views import RandomViews
+from ...editor_core.models.lpips import Lpips
 from ...editor_core.models.unet import UNet
 from .plain import NaiveGuider, to_plain_unet
 from .subject import Convert, Subject
@@ -171,7 +172,7 @@ def forward_and_back(network: Callable[[Tensor], Tensor], x: Tensor) -> None:
     torch.autograd.grad(network(x).sum(), x)
 
 
-def distance_to(lpips: Perceptual, picture: Tensor) -> Callable[[Tensor], Tensor]:
+def distance_to(lpips: Lpips, picture: Tensor) -> Callable[[Tensor], Tensor]:
     """The LPIPS distance to a picture whose features are known."""
     with torch.no_grad():
         features = lpips.features(picture)

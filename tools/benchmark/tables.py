@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..figures import Figure, median_and_range
 from .plain import to_plain_unet
-from .processes import IMPORTS, can_measure_memory, importing, measure_memory
+from .processes import can_measure_memory, measure_memory
 from .steps import (
     FLOOR,
     GUIDED,
@@ -68,9 +68,8 @@ def time_ratios(
     config: str, parts: Series, others: Series, steps: Series, each: Series
 ) -> list[Figure]:
     """What steps cost over what they are compared with, round by round."""
-    floor, plain_floor = (
-        total(networks.values()) for networks in (parts, {**parts, UNET: others[PLAIN_UNET]})
-    )
+    floor = total(parts.values())
+    plain_floor = total({**parts, UNET: others[PLAIN_UNET]}.values())
     naive = ratio(f"{NAIVE} / {GUIDED}", steps[NAIVE], steps[GUIDED])
     ratios = [
         ratio(f"{GUIDED} / {FLOOR}", steps[GUIDED], floor).at_most(STEP_LIMITS[config]),
@@ -124,9 +123,3 @@ def memory_tables(plan: BenchmarkPlan, progress: ShowRounds) -> Tables:
         "MiB at the peak, models and libraries included": list(peaks.values()),
         "memory ratio": [grown.at_most(MEMORY_LIMIT)],
     }
-
-
-def startup_table(rounds: int) -> Tables:
-    """Seconds of a fresh Python that imports so much."""
-    series = interleaved({name: importing(code) for name, code in IMPORTS.items()}, rounds)
-    return {"start-up, s": [median_and_range(name, series[name]) for name in series]}

@@ -25,9 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("pairs", type=int, metavar="N", help="pairs, which nobody trained on")
     parser.add_argument("--seed", type=int, default=0, help="of the people and of the edits")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (%(default)s)")
-    parser.add_argument(
-        "--sweep", action="store_true", help="edit under settings that cost more or less instead"
-    )
+    costs = "edit under settings that cost more or less instead"
+    parser.add_argument("--sweep", action="store_true", help=costs)
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     if given.sweep:

@@ -46,30 +46,20 @@ def measure(
     bar: tqdm,
 ) -> Measurements:
     """Edit every pair once, advancing the bar, and compare with the truth."""
-    sources = judge_embedding(networks, pairs.source.image)
-    batches = []
-    for first in range(0, len(pairs), PAIRS_AT_ONCE):
-        batch = pairs.rows(slice(first, first + PAIRS_AT_ONCE))
-        shifted = replace(settings, candidates=1, seed=settings.seed + first)
-        result, pred_x0 = edit_pairs(models, batch, shifted, bar)
-        own = torch.arange(first, first + len(batch))
-        batches.append(compare_edits(networks, batch, result, pred_x0, sources, own))
-    columns = zip(*(vars(batch).values() for batch in batches), strict=True)
-    return Measurements(*(torch.cat(column) for column in columns))
-
-
-def edit_pairs(
-    models: FaceModels, pairs: DrawnPairs, settings: EditSettings, bar: tqdm
-) -> tuple[EditResult, Tensor]:
-    """The edits, and the last prediction (n,3,H,W)."""
-    last: list[Step] = []
+    sources, batches, last = judge_embedding(networks, pairs.source.image), [], list[Step]()
 
     def on_step(step: Step) -> None:
         last[:] = [step]
         bar.update()
 
-    result = edit_face(models, pairs.source.image, pairs.target.image, settings, on_step=on_step)
-    return result, last[0].pred_x0
+    for first in range(0, len(pairs), PAIRS_AT_ONCE):
+        batch = pairs.rows(slice(first, first + PAIRS_AT_ONCE))
+        shifted = replace(settings, candidates=1, seed=settings.seed + first)
+        images = batch.source.image, batch.target.image
+        result = edit_face(models, *images, shifted, on_step=on_step)
+        batches.append(compare_edits(networks, batch, result, last[0].pred_x0, sources, first))
+    columns = zip(*(vars(batch).values() for batch in batches), strict=True)
+    return Measurements(*(torch.cat(column) for column in columns))
 
 
 def compare_edits(
@@ -78,15 +68,14 @@ def compare_edits(
     result: EditResult,
     pred_x0: Tensor,
     sources: Tensor,
-    own: Tensor,
+    first: int,
 ) -> Measurements:
-    """Measure the edits of `pairs`, whose sources the judge embeds as rows `own` of `sources`."""
+    """Measure the edits of `pairs`, whose sources the judge embeds as `sources` from row `first`."""
     target, edit = pairs.target.image, result.images[:, 0]
-    identity = judge_embedding(networks, edit)
+    identity, own = judge_embedding(networks, edit), torch.arange(first, first + len(pairs))
     likeness = identity @ sources.T
     parsed, expected = (parse_face(networks.parser, to_signed(x)).labels for x in (edit, target))
-    both = [((parsed == part) & (expected == part)).sum((1, 2)) for part in FACE_PARTS]
-    either = [((parsed == part) | (expected == part)).sum((1, 2)) for part in FACE_PARTS]
+    parts = [(parsed == part, expected == part) for part in FACE_PARTS]
     outside, signed = 1 - result.mask[:, :1], to_signed(target)
     kept = (edit == target).all(3) | (result.mask[:, 0] > 0)
     return Measurements(
@@ -94,8 +83,8 @@ def compare_edits(
         edit_psnr=psnr_inside(edit, pairs),
         rank=(likeness > likeness.gather(1, own[:, None])).sum(1),
         identity=identity_distance(identity, sources[own]),
-        intersection=torch.stack(both, 1),
-        union=torch.stack(either, 1),
+        intersection=torch.stack([(a & b).sum((1, 2)) for a, b in parts], 1),
+        union=torch.stack([(a | b).sum((1, 2)) for a, b in parts], 1),
         gaze_error=gaze_error(networks, edit, pairs),
         background_kept=kept.flatten(1).all(1),
         lpips=networks.lpips(pred_x0 * outside, signed * outside).detach(),

@@ -77,11 +77,8 @@ class TrialResult:
     def is_dominated(self, results: Sequence[TrialResult]) -> bool:
         """Whether another result is as good for less, or better for as much."""
         own = (self.seconds, self.gain.value)
-        others = [(each.seconds, each.gain.value) for each in results]
-        return any(
-            seconds <= own[0] and gain >= own[1] and (seconds, gain) != own
-            for seconds, gain in others
-        )
+        others = {(each.seconds, each.gain.value) for each in results} - {own}
+        return any(seconds <= own[0] and gain >= own[1] for seconds, gain in others)
 
 
 def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS) -> None:
@@ -92,30 +89,26 @@ def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS
         with gradients():
             network = copy.deepcopy(models.diffusion.network).to(trial.precision)
         converted = replace(models, diffusion=replace(models.diffusion, network=network))
-        begun = time.perf_counter()
+        settings, begun = replace(trial.settings, seed=seed), time.perf_counter()
         with tqdm(desc=name, unit="step") as bar:
-            settings = replace(trial.settings, seed=seed)
             measured = measure(converted, networks, pairs, settings, bar)
         seconds = (time.perf_counter() - begun) / count
         results.append(TrialResult(name, seconds, quality(measured)))
-    references = [result for result in results if result.name in REFERENCES]
-    print(sweep_table(results, references))
-    rows = [trial_row(each, trials[each.name], results, references) for each in results]
+    rows = [trial_row(each, trials[each.name].settings, results) for each in results]
+    print(sweep_table(rows))
     command = f"python -m tools.evaluate {count} --seed {seed} --sweep"
     summary = {"command": command, "machine": describe_machine(), "trials": rows}
     write_json(out / "sweep.json", summary)
 
 
 def trial_row(
-    result: TrialResult,
-    trial: Trial,
-    results: Sequence[TrialResult],
-    references: Sequence[TrialResult],
+    result: TrialResult, settings: EditSettings, results: Sequence[TrialResult]
 ) -> dict[str, Any]:
     """What is written of one trial."""
+    references = [each for each in results if each.name in REFERENCES]
     return {
         "name": result.name,
-        "settings": settings_as_json(result.name, trial.settings),
+        "settings": settings_as_json(result.name, settings),
         "seconds": result.seconds,
         "cheaper_by": {each.name: each.seconds / result.seconds for each in references},
         "as_good_as": {each.name: result.matches(each) for each in references},
@@ -124,21 +117,19 @@ def trial_row(
     }
 
 
-def sweep_table(results: Sequence[TrialResult], references: Sequence[TrialResult]) -> str:
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Cheapest first; `*` marks the Pareto front of seconds and gain.
 
     A trial is as good as a reference if no figure is worse than the reference's interval.
     """
-    titles = "".join(f"as good as {each.name}  " for each in references)
+    titles = "".join(f"as good as {name}  " for name in rows[0]["as_good_as"])
     lines = [f"{'':<2}{'seconds':>8}  {'PSNR gain, dB':<24}{'cheaper by':>10}  {titles}settings"]
-    for result in sorted(results, key=lambda result: result.seconds):
-        front, gain = "" if result.is_dominated(results) else "*", result.gain
-        interval = f"{gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
-        cheaper = references[0].seconds / result.seconds
-        matches = "".join(
-            f"{'yes' if result.matches(each) else 'no':<{len(each.name) + 13}}"
-            for each in references
-        )
-        columns = f"{front:<2}{result.seconds:>8.3f}  {interval:<24}{cheaper:>10.1f}  {matches}"
-        lines.append(columns + result.name)
+    for row in sorted(rows, key=lambda row: row["seconds"]):
+        front, cheaper = "*" if row["pareto"] else "", row["cheaper_by"][REFERENCES[0]]
+        gain = next(figure for figure in row["figures"] if figure["name"] == GAIN)
+        interval = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**gain)
+        columns = f"{front:<2}{row['seconds']:>8.3f}  {interval:<24}{cheaper:>10.1f}  "
+        for name, as_good in row["as_good_as"].items():
+            columns += f"{'yes' if as_good else 'no':<{len(name) + 13}}"
+        lines.append(columns + row["name"])
     return "\n".join(lines)

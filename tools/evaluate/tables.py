@@ -13,24 +13,22 @@ Metric = Callable[[Measurements, Tensor], Tensor]  # measurements, rows of pairs
 
 CLOSE = 25.0  # dB: targets this close to their true swap leave too little to gain
 GAIN = "median PSNR gain inside the mask, dB"
+PARSING = "parsing mIoU with the target, face parts"
+GAZE = "median gaze error to the target, degrees"
 
 
 def quality(on: Measurements) -> list[Figure]:
     """What one way of editing achieves."""
     gain = (on.edit_psnr - on.target_psnr)[on.target_psnr < CLOSE]
     pairs = len(on.rank)
-
     return [
         proportion("edit closer to the true swap than the target is", gain > 0).at_least(0.9),
         bootstrap(GAIN, lambda rows: median(gain, rows), len(gain)).at_least(4),
         proportion("source retrieved first, by the judge", on.rank == 0).at_least(0.9),
-        bootstrap("parsing mIoU with the target, face parts", lambda r: mean_iou(on, r), pairs)
-        .at_least(0.8),
-        bootstrap(
-            "median gaze error to the target, degrees", lambda r: median(on.gaze_error, r), pairs
-        ).at_most(6),
+        bootstrap(PARSING, lambda rows: mean_iou(on, rows), pairs).at_least(0.8),
+        bootstrap(GAZE, lambda rows: median(on.gaze_error, rows), pairs).at_most(6),
         proportion("background bit-identical", on.background_kept).at_least(1),
-    ]  # fmt: skip
+    ]
 
 
 def evaluation(on: Measurements, gaze_off: Measurements) -> list[Figure]:
@@ -58,8 +56,7 @@ def ablation(term: str, on: Measurements, without: Measurements) -> Figure:
     """The term's own metric under all terms, less that without the term."""
     metric, mean = TERM_METRICS[term]
     name = f"{term} term, on - off: {metric}"
-    difference = bootstrap(name, lambda r: mean(on, r) - mean(without, r), len(on.rank))
-    return difference.below_zero()
+    return bootstrap(name, lambda r: mean(on, r) - mean(without, r), len(on.rank)).below_zero()
 
 
 def median(values: Tensor, rows: Tensor) -> Tensor:  # (n,), (R,m) -> (R,)

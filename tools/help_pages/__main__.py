@@ -1,7 +1,5 @@
 """`python -m tools.help_pages`."""
 
-import sys
-
 from tools import run
 
-sys.exit(run("help_pages"))
+raise SystemExit(run("help_pages"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from ...editor_core.settings import EditSettings
 from ...nodes.guidance import CHOICES, GuidancePreset, TermNode
 from ...nodes.guided_sampler import GuidedFaceSampler
 from ...nodes.loaders import LoaderNode
+from . import markdown_table
 
 NOTES = "## Notes\n"
 SAMPLING = ("sampler", "respacing", "skip", "eta", "ramp_end", "clip_denoised")
@@ -28,10 +28,8 @@ def notes_in(path: Path) -> str:
 def help_page(node: Any, notes: str) -> str:
     """The page of a node."""
     schema = node.GET_SCHEMA()
-    inputs = [
-        (f"`{each.id}`", each.io_type, values_of(each), each.tooltip) for each in schema.inputs
-    ]
-    outputs = [(f"`{each.display_name}`", each.io_type, each.tooltip) for each in schema.outputs]
+    inputs = [(f"`{x.id}`", x.io_type, values_of(x), x.tooltip) for x in schema.inputs]
+    outputs = [(f"`{x.display_name}`", x.io_type, x.tooltip) for x in schema.outputs]
     parts = [
         f"# {schema.display_name}",
         schema.description,
@@ -45,24 +43,12 @@ def help_page(node: Any, notes: str) -> str:
     return "\n\n".join(parts)
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
-    )
-
-
 def values_of(each: Any) -> str:
     """What an input may be: a socket is wired or not, a widget has a default and bounds."""
     if not hasattr(each, "default"):
         return "optional" if each.optional else "required"
-    words = [default_of(each)]
-    if each.optional:
-        words.append("optional")
-    if getattr(each, "advanced", False):
-        words.append("advanced")
-    return ", ".join(words)
+    marks = [mark for mark in ("optional", "advanced") if getattr(each, mark, False)]
+    return ", ".join([default_of(each), *marks])
 
 
 def default_of(each: Any) -> str:
@@ -70,17 +56,17 @@ def default_of(each: Any) -> str:
     if each.io_type == "COMBO":
         choices = " or ".join(f"`{choice}`" for choice in each.options)
         return f"{choices}, default `{each.default}`" if each.default else "a file"
+    default = f"default {as_shown(each.default)}"
     if each.io_type in ("INT", "FLOAT"):
-        bounds = f"{as_number(each.min)} to {as_number(each.max)}"
-        return f"{bounds}, default {as_number(each.default)}"
-    return f"default {as_shown(each.default)}"
+        return f"{as_number(each.min)} to {as_number(each.max)}, {default}"
+    return default
 
 
 def as_shown(value: object) -> str:
     """A value as a node shows it."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int | float):
         return as_number(value)
     return f"`{value}`" if value else "empty"
 
@@ -108,10 +94,7 @@ def further_tables(node: Any) -> list[str]:
 
 def weights_table(*terms: type[GuidanceTerm]) -> str:
     """The scales and windows of terms in every preset."""
-    rows = [
-        (term.name, *(weight_of(settings, term.name) for settings in CHOICES.values()))
-        for term in terms
-    ]
+    rows = [(each.name, *(weight_of(p, each.name) for p in CHOICES.values())) for each in terms]
     return markdown_table(("Term", *(f"`{key}`" for key in CHOICES)), rows)
 
 
@@ -121,17 +104,18 @@ def weight_of(settings: EditSettings, name: str) -> str:
     if not weight.scale:
         return "left out"
     assert isinstance(weight.window, PercentWindow)  # of every preset that a node has
-    start, end = weight.window.start_percent, weight.window.end_percent
-    window = f"{as_number(weight.scale)}, from {as_number(start)} to {as_number(end)}"
-    return f"{window}, {settings.views} views" if name == "identity" else window
+    scale, start, end = map(as_number, (weight.scale, *vars(weight.window).values()))
+    views = f", {settings.views} views" if name == "identity" else ""
+    return f"{scale}, from {start} to {end}{views}"
 
 
 def sampling_table() -> str:
     """What a preset sets on the sampler, which a chain cannot carry."""
-    head = ("Input", *(f"`{key}`" for key in CHOICES))
     rows = []
     for name in SAMPLING:
         values = [getattr(settings, name) for settings in CHOICES.values()]
-        shown = [value if name == "respacing" else as_shown(value) for value in values]
-        rows.append(("`steps`" if name == "respacing" else f"`{name}`", *shown))
-    return markdown_table(head, rows)
+        if name == "respacing":
+            rows.append(("`steps`", *values))
+        else:
+            rows.append((f"`{name}`", *map(as_shown, values)))
+    return markdown_table(("Input", *(f"`{key}`" for key in CHOICES)), rows)

@@ -23,8 +23,6 @@ USERS = (*MEASURED, "tests", "benchmarks", "docs")
 LONG_FUNCTION, LONG_FILE, CRUMB = 30, 400, 4
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 Trees = Mapping[str, ast.Module]
 Figures = dict[str, dict[str, object]]
 
@@ -46,16 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def house_figures(root: Path) -> Figures:
     """Read every module of a checkout and count; modules are named by their path from its root."""
     sizes = {path: (root / path).read_bytes().count(b"\n") for path in modules(root, MEASURED)}
-    trees = {path: parse(root / path) for path in modules(root, USERS)}
+    texts = {path: (root / path).read_text(encoding="utf-8") for path in modules(root, USERS)}
+    trees = {path: ast.parse(text, path) for path, text in texts.items()}
     measured = {path: trees[path] for path in sizes}
     return {
         "lines": rooms(sizes),
         "functions": {folder: lengths(measured, folder) for folder in MEASURED},
         "crumbs": dict(crumbs(measured, trees)),
         "public names defined twice": defined_twice(measured),
-        f"files over {LONG_FILE} lines": {
-            path: count for path, count in sizes.items() if count > LONG_FILE
-        },
+        f"files over {LONG_FILE} lines": {p: n for p, n in sizes.items() if n > LONG_FILE},
     }
 
 
@@ -65,14 +62,9 @@ def modules(root: Path, folders: Sequence[str]) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
-def parse(path: Path) -> ast.Module:
-    """The syntax tree of a module."""
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
 def rooms(sizes: Mapping[str, int]) -> dict[str, object]:
     """Lines by folder, by room of the editor, and of the editor with its tools."""
-    counted: Counter[str] = Counter()
+    counted = Counter[str]()
     for path, count in sizes.items():
         folder, room = path.split("/")[:2]
         counted[folder] += count
@@ -86,54 +78,45 @@ def rooms(sizes: Mapping[str, int]) -> dict[str, object]:
 def lengths(trees: Trees, folder: str) -> dict[str, float]:
     """How many functions a folder has and how long they are."""
     inside = [tree for path, tree in trees.items() if path.startswith(f"{folder}/")]
-    found = [node for tree in inside for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
+    found = [node for tree in inside for node in ast.walk(tree) if isinstance(node, Function)]
     if not found:
         return {}
     code = [length(node) for node in found]
     return {
         "number": len(found),
         "median": median(code),
-        "median with docstring": median(last_line(node) - node.lineno + 1 for node in found),
+        "median with docstring": median(map(height, found)),
         "share over thirty": round(sum(each > LONG_FUNCTION for each in code) / len(code), 4),
     }
 
 
 def length(function: Function) -> int:
     """Lines of signature and body, without the docstring."""
-    lines = last_line(function) - function.lineno + 1
-    if ast.get_docstring(function) is None:
-        return lines
-    return lines - (last_line(function.body[0]) - function.body[0].lineno + 1)
+    documented = ast.get_docstring(function) is not None
+    return height(function) - (height(function.body[0]) if documented else 0)
 
 
-def last_line(node: ast.stmt) -> int:
-    """The line on which a statement ends."""
-    return node.end_lineno or node.lineno
+def height(node: ast.stmt) -> int:
+    """Lines of a statement."""
+    return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def crumbs(measured: Trees, trees: Trees) -> Iterator[tuple[str, int]]:
     """Short functions that are named once, each with its lines."""
-    used = Counter(name for tree in trees.values() for name in names(tree))
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    used = Counter(node.id for node in nodes if isinstance(node, ast.Name))
+    used.update(node.attr for node in nodes if isinstance(node, ast.Attribute))
     for path, tree in measured.items():
         for node in tree.body:
-            if isinstance(node, FUNCTIONS) and length(node) <= CRUMB and used[node.name] == 1:
+            if isinstance(node, Function) and length(node) <= CRUMB and used[node.name] == 1:
                 yield f"{path}:{node.lineno} {node.name}", length(node)
-
-
-def names(tree: ast.Module) -> Iterator[str]:
-    """Every name and attribute that is read."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            yield node.id
-        elif isinstance(node, ast.Attribute):
-            yield node.attr
 
 
 def defined_twice(measured: Trees) -> dict[str, object]:
     """Public names that more than one module defines, and where; every tool may have its `main`."""
-    places: defaultdict[str, list[str]] = defaultdict(list)
+    places = defaultdict[str, list[str]](list)
     for path, tree in measured.items():
-        for name in {each.name for each in tree.body if isinstance(each, DEFINITIONS)}:
+        for name in {each.name for each in tree.body if isinstance(each, Function | ast.ClassDef)}:
             if not name.startswith("_") and f"{path}:{name}".split("/")[-1] != "command.py:main":
                 places[name].append(path)
     return {name: paths for name, paths in sorted(places.items()) if len(paths) > 1}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import networkx as nx
 
 from .. import ROOT
+from ..house.command import MEASURED, modules
 
 ENTRANCES = ("nodes", "tools")  # drawn as a room each, though outside the editor
 WIDTH, HEIGHT, PLACE, ROW = 112, 32, 168, 84  # pixels
@@ -25,6 +26,7 @@ ARROW = (
     '<marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
     'orient="auto"><path d="M0,0L8,4L0,8z" style="fill:#7a8aa8"/></marker>'
 )
+GROUND = '<rect width="100%" height="100%" style="fill:#fff;stroke:none"/>'
 
 
 class Import(NamedTuple):
@@ -63,10 +65,8 @@ def imports_of(root: Path, path: Path) -> Iterator[Import]:
 def room_graph(root: Path) -> tuple[nx.DiGraph, list[tuple[str, str]]]:
     """The imports between rooms that no others imply, and those within a function alone."""
     graph, lazy = nx.DiGraph(), set()
-    for path in [
-        p for folder in ("editor_core", *ENTRANCES) for p in (root / folder).rglob("*.py")
-    ]:
-        for found in imports_of(root, path):
+    for path in modules(root, MEASURED):
+        for found in imports_of(root, root / path):
             room, imported = (
                 folder if folder in ENTRANCES else inside[0] if folder == "editor_core" else ""
                 for folder, *inside in (f"{name}.".split(".") for name in found[:2])
@@ -87,17 +87,16 @@ def draw_rooms(root: Path) -> str:
         row.sort(key=lambda room: sum(above[room]) / max(len(above[room]), 1))
         for k, room in enumerate(row):
             places[room] = ((k + (widest - len(row) + 1) / 2) * PLACE, (depth + 0.5) * ROW)
-    arrows = [(*edge, "solid") for edge in sorted(graph.edges)]
-    parts = [curve(places[a], places[b], k) for a, b, k in (*arrows, *((*e, "lazy") for e in lazy))]
-    parts += [
+    arrows = [curve(places[a], places[b], "solid") for a, b in sorted(graph.edges)]
+    arrows += [curve(places[a], places[b], "lazy") for a, b in lazy]
+    boxes = [
         f'<rect x="{x - WIDTH / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{WIDTH}" '
         f'height="{HEIGHT}" rx="6"/><text x="{x:.0f}" y="{y + 5:.0f}">{room}</text>'
         for room, (x, y) in sorted(places.items())
     ]
     size = f"{widest * PLACE} {len(levels) * ROW}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}"><style>{STYLE}</style>'
-    ground = '<rect width="100%" height="100%" style="fill:#fff;stroke:none"/>'
-    return "\n".join([head, ARROW, ground, *parts, "</svg>\n"])
+    return "\n".join([head, ARROW, GROUND, *arrows, *boxes, "</svg>\n"])
 
 
 def curve(start: tuple[float, float], end: tuple[float, float], kind: str) -> str:

@@ -58,9 +58,7 @@ def start_comfyui(comfyui: Path, python: str) -> dict[str, float]:
         (Path(base) / "custom_nodes").mkdir()
         (Path(base) / "custom_nodes" / PACK).symlink_to(ROOT)
         command = [python, "-X", "importtime", "main.py", *OPTIONS, "--base-directory", base]
-        ended = subprocess.run(
-            command, cwd=comfyui, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        ended = subprocess.run(command, cwd=comfyui, input="", capture_output=True, text=True)
     found = {
         name.rpartition("/")[2]: int(cumulative) / 1e6
         for _, cumulative, indent, name in IMPORT.findall(ended.stderr)
