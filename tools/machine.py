@@ -1,7 +1,5 @@
 """The machine that figures are of; never its name or its folders."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -1,7 +1,5 @@
 """Palettes of the drawn world: parameters in, RGB (B,3,1,1) in [0,1] out."""
 
-from __future__ import annotations
-
 import torch
 
 HAIR = ((0.09, 0.07, 0.07), (0.30, 0.19, 0.12), (0.58, 0.41, 0.24), (0.88, 0.74, 0.5))

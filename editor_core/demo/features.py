@@ -1,7 +1,5 @@
 """The inner face: skin, eyes, brows, nose and mouth, in the head's unposed coordinates."""
 
-from __future__ import annotations
-
 import torch
 
 from ..face.parsing import FacePart

@@ -5,8 +5,6 @@ the head's pose. What is painted in those unposed coordinates (u to the right, v
 -1..1) turns and foreshortens with the head.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Where the five points of drawn faces truly are."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from .people import Identity, Scene
 def five_points(identity: Identity, scene: Scene) -> Tensor:  # -> (B,5,2)
     """Eyes, nose and mouth corners in the order of POINTS, -1 to 1 over a portrait."""
     u, v = unposed_points(identity, scene)
-    return in_picture(*posed(u, v, scene), identity, scene)
+    return in_picture(u, v, identity, scene)
 
 
 def unposed_points(identity: Identity, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -27,17 +25,13 @@ def unposed_points(identity: Identity, scene: Scene) -> tuple[Tensor, Tensor]:
     return u, torch.stack([eye * 0 + EYE_V, eye * 0 + EYE_V, nose, lifted, lifted], 1)
 
 
-def posed(u: Tensor, v: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
-    """Points of the unit sphere turned by the head's pose; undone by `head.pose_head`."""
+def in_picture(u: Tensor, v: Tensor, identity: Identity, scene: Scene) -> Tensor:  # -> (B,5,2)
+    """Points of the unposed unit sphere where the picture shows them; undone by `pose_head`."""
+    outer = identity.outer
     yaw, pitch = (torch.deg2rad(scene[name])[:, None] for name in ("yaw", "pitch"))
     w = (1 - u**2 - v**2).clamp(min=0).sqrt()
     x, lifted = u * yaw.cos() + w * yaw.sin(), w * yaw.cos() - u * yaw.sin()
-    return x, v * pitch.cos() - lifted * pitch.sin()
-
-
-def in_picture(x: Tensor, y: Tensor, identity: Identity, scene: Scene) -> Tensor:  # -> (B,5,2)
-    """Points of the posed sphere where the picture shows them; undone by `head.head_frame`."""
-    outer = identity.outer
+    y = v * pitch.cos() - lifted * pitch.sin()
     taper = 1 - outer["jaw_taper"][:, None] * smooth(y, -0.1, 1.05)
     x, y = x * outer["head_width"][:, None] * taper, y * outer["head_height"][:, None]
     roll, scale = torch.deg2rad(scene["roll"])[:, None], scene["scale"][:, None]

@@ -1,7 +1,5 @@
 """The demo's trained models, as they lie in `weights/`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..loading.models import FaceModels, load_models

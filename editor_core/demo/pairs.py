@@ -30,7 +30,6 @@ class DrawnPairs:
         return torch.isin(self.target.labels, torch.tensor(FACE_PARTS)).float()
 
     def rows(self, index: slice) -> DrawnPairs:
-        """Some of the pairs."""
         return DrawnPairs(*(portrait.rows(index) for portrait in vars(self).values()))
 
 

@@ -47,12 +47,10 @@ class Traits:
         return replace(self, values=values)
 
     def rows(self, index):
-        """Select rows by slice or index tensor."""
         return replace(self, values=self.values[index])
 
     @classmethod
     def stack(cls, traits):
-        """Several batches as one."""
         return cls(torch.cat([each.values for each in traits]))
 
 
@@ -176,7 +174,6 @@ class Identity:
 
     @classmethod
     def stack(cls, people: Sequence[Identity]) -> Identity:
-        """Several batches as one."""
         inner = InnerFace.stack([each.inner for each in people])
         return cls(inner, OuterHead.stack([each.outer for each in people]))
 

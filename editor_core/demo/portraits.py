@@ -36,13 +36,11 @@ class Portrait:
         return len(self.image)
 
     def rows(self, index: slice) -> Portrait:
-        """Some of the pictures."""
         gaze = Gaze(self.gaze.pitch[index], self.gaze.yaw[index])
         return Portrait(self.image[index], self.labels[index], gaze)
 
     @classmethod
     def stack(cls, portraits: Sequence[Portrait]) -> Portrait:
-        """Several batches as one."""
         gaze = Gaze(*(torch.cat([getattr(p.gaze, a) for p in portraits]) for a in ("pitch", "yaw")))
         image, labels = (torch.cat([getattr(p, a) for p in portraits]) for a in ("image", "labels"))
         return cls(image, labels, gaze)

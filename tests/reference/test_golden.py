@@ -43,7 +43,7 @@ def _files():
         yield pytest.param(name, marks=marks)
 
 
-@pytest.mark.parametrize("name", _files())
+@pytest.mark.parametrize("name", list(_files()))
 def test_golden(name):
     manifest = read_notes(FOLDER)
     check = next(check for start, check in CHECKS.items() if name.startswith(start))

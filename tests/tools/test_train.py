@@ -31,7 +31,7 @@ def data():
 
 def lesson():
     torch.manual_seed(0)
-    return IdentityLesson(Judge(TINY_JUDGE), TINY_JUDGE.embedding)
+    return IdentityLesson(Judge(TINY_JUDGE))
 
 
 def test_a_resumed_training_equals_an_unbroken_one(data, tmp_path, monkeypatch):
@@ -48,8 +48,8 @@ class Stopping(Lesson):
     """A lesson that breaks off, as a machine does that is switched off."""
 
     def __init__(self, inner, after):
-        super().__init__()
-        self.network, self.centre, self.after = inner.network, inner.centre, after
+        super().__init__(inner.network)
+        self.centre, self.after = inner.centre, after
 
     def forward(self, data, rows, generator):
         self.after -= 1
@@ -184,6 +184,6 @@ def test_a_swap_is_learned_from_twins_at_noisy_steps_alone(data):
         start = lesson.start(data, rows, t, torch.Generator().manual_seed(0))
         own, twin = (
             (start == picture).flatten(1).all(1)
-            for picture in (data.picture(rows), data.twin_picture(rows))
+            for picture in (data.picture(rows), data.picture(rows, twin=True))
         )
         assert (own | twin).all() and twin.any() == some and own.any()

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from ...editor_core.files import write_json, write_text
 from ..figures import median_and_range
 from ..machine import describe_machine
-from .subject import CONFIGS, load_subject
 from .processes import STARTS, importing
+from .subject import CONFIGS, load_subject
 from .tables import BenchmarkPlan, memory_tables, time_tables
 from .timing import interleaved
 

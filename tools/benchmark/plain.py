@@ -1,7 +1,5 @@
 """What the published implementation does at each step, to be measured beside ours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 

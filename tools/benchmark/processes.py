@@ -1,7 +1,5 @@
 """What is measured in processes of their own: the memory of a step, and how long imports take."""
 
-from __future__ import annotations
-
 import ctypes
 import json
 import re

@@ -1,7 +1,5 @@
 """Tasks to time: whole steps of the sampler, and the parts that they cannot do without."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace

@@ -101,7 +101,6 @@ class Subject:
 
     @cached_property
     def terms(self) -> Sequence[GuidanceTerm]:
-        """The preset's."""
         return build_terms(self.settings, eyes=self.eyes, **vars(self.models))
 
     @property
@@ -149,10 +148,9 @@ def random_models(unet: UNetConfig) -> FaceModels:
     """The networks of a published edit, laid out as the loaders do it."""
     from torchvision.models import vgg16
 
+    network = with_memory_format(random_network(lambda: UNet(unet)))
     return FaceModels(
-        DiffusionModel(
-            with_memory_format(random_network(lambda: UNet(unet))), GaussianDiffusion.linear(), 256
-        ),
+        DiffusionModel(network, GaussianDiffusion.linear(), 256),
         IdentityEncoder(channels_last(random_network(lambda: IResNet(IResNetConfig())))),
         FaceParser(channels_last(random_network(lambda: BiSeNet(BiSeNetConfig())))),
         EyeGazeEstimator(random_network(lambda: EyeNet(EyeNetConfig()))),

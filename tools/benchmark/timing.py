@@ -1,7 +1,5 @@
 """Seconds of several tasks, interleaved, so that a machine that slows down slows them all."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from statistics import median

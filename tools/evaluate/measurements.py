@@ -1,7 +1,5 @@
 """What the editor achieves on unseen pairs whose correct answers are known."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,7 +68,7 @@ def compare_edits(
     sources: Tensor,
     first: int,
 ) -> Measurements:
-    """Measure the edits of `pairs`, whose sources the judge embeds as `sources` from row `first`."""
+    """Measure the edits of pairs, whose sources the judge embeds from row `first` of `sources`."""
     target, edit = pairs.target.image, result.images[:, 0]
     identity, own = judge_embedding(networks, edit), torch.arange(first, first + len(pairs))
     likeness = identity @ sources.T
@@ -94,7 +92,6 @@ def compare_edits(
 
 @torch.no_grad()
 def judge_embedding(networks: MetricNetworks, image: Tensor) -> Tensor:  # (n,H,W,3) -> (n,E)
-    """The judge's embeddings."""
     return networks.judge.embed(to_signed(image))
 
 
@@ -113,6 +110,5 @@ def gaze_error(networks: MetricNetworks, edit: Tensor, pairs: DrawnPairs) -> Ten
 
 
 def gaze_direction(gaze: Gaze) -> Tensor:  # (n,3)
-    """Unit vectors."""
     pitch, yaw = gaze.pitch, gaze.yaw
     return torch.stack([pitch.cos() * yaw.sin(), pitch.sin(), pitch.cos() * yaw.cos()], 1)

@@ -1,7 +1,5 @@
 """The networks that measure edits: three that guidance uses too, and a judge that it never uses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,13 +25,8 @@ class MetricNetworks:
 
 
 def load_metric_networks() -> MetricNetworks:
-    """The bundled ones."""
-    return MetricNetworks(
-        load_parser(demo_file("parser")),
-        load_gaze(demo_file("gaze")),
-        load_lpips(demo_file("lpips")),
-        load_judge(),
-    )
+    parser, gaze, lpips = (demo_file(kind) for kind in ("parser", "gaze", "lpips"))
+    return MetricNetworks(load_parser(parser), load_gaze(gaze), load_lpips(lpips), load_judge())
 
 
 @dataclass(frozen=True)
@@ -43,11 +36,6 @@ class JudgeConfig:
     widths: tuple[int, ...] = (32, 64, 96, 128)
     embedding: int = 128
     input_size: int = 64
-
-    @property
-    def features(self) -> int:
-        """Channels times pixels of the last level."""
-        return self.widths[-1] * (self.input_size >> len(self.widths)) ** 2
 
 
 class Judge(nn.Module):
@@ -60,7 +48,8 @@ class Judge(nn.Module):
         super().__init__()
         self.config = config
         self.levels = nn.Sequential(*(judge_level(a, b) for a, b in pairwise((3, *config.widths))))
-        self.embed = nn.Linear(config.features, config.embedding, bias=False)
+        features = config.widths[-1] * (config.input_size >> len(config.widths)) ** 2
+        self.embed = nn.Linear(features, config.embedding, bias=False)
         self.centre = nn.BatchNorm1d(config.embedding)  # else all faces may end up alike
 
     def forward(self, x: Tensor) -> Tensor:  # (B,3,S,S) normalised -> (B,E)
@@ -81,7 +70,6 @@ def judge_level(channels: int, width: int) -> nn.Sequential:
 
 
 def load_judge() -> IdentityEncoder:
-    """The bundled judge."""
     checkpoint = read_checkpoint(demo_file("judge"))
     judge = Judge(JudgeConfig(**checkpoint.config))
     judge.load_state_dict(checkpoint.tensors)

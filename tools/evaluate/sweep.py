@@ -104,7 +104,6 @@ def sweep(count: int, seed: int, out: Path, trials: Mapping[str, Trial] = TRIALS
 def trial_row(
     result: TrialResult, settings: EditSettings, results: Sequence[TrialResult]
 ) -> dict[str, Any]:
-    """What is written of one trial."""
     references = [each for each in results if each.name in REFERENCES]
     return {
         "name": result.name,

@@ -1,7 +1,5 @@
 """The evaluation's rows: what an edit achieves, and what each guidance term adds to it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor
@@ -60,7 +58,6 @@ def ablation(term: str, on: Measurements, without: Measurements) -> Figure:
 
 
 def median(values: Tensor, rows: Tensor) -> Tensor:  # (n,), (R,m) -> (R,)
-    """Medians over resampled pairs."""
     return values[rows].double().quantile(0.5, dim=1)
 
 

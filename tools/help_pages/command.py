@@ -3,8 +3,6 @@
 What stands from `## Notes` on is kept as it is.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import tempfile
@@ -16,7 +14,6 @@ from .. import ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write every page."""
     parser = argparse.ArgumentParser(prog="python -m tools.help_pages", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "web" / "docs", help="of the pages")
     folder = parser.parse_args(arguments).folder

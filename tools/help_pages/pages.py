@@ -1,7 +1,5 @@
 """What stands on a help page. Importing this needs ComfyUI's modules, or those of the tests."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ def notes_in(path: Path) -> str:
 
 
 def help_page(node: Any, notes: str) -> str:
-    """The page of a node."""
     schema = node.GET_SCHEMA()
     inputs = [(f"`{x.id}`", x.io_type, values_of(x), x.tooltip) for x in schema.inputs]
     outputs = [(f"`{x.display_name}`", x.io_type, x.tooltip) for x in schema.outputs]

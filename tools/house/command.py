@@ -6,8 +6,6 @@ name is read exactly once in the whole tree, tests included and imports left out
 module-level function or class without underscore.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 import json
@@ -57,7 +55,6 @@ def house_figures(root: Path) -> Figures:
 
 
 def modules(root: Path, folders: Sequence[str]) -> list[str]:
-    """The modules below these folders."""
     paths = [path for folder in folders for path in (root / folder).rglob("*.py")]
     return sorted(path.relative_to(root).as_posix() for path in paths)
 

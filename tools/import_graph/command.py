@@ -3,8 +3,6 @@
 An arrow that others imply is left out; a dashed one is an import within a function.
 """
 
-from __future__ import annotations
-
 import argparse
 import ast
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ Starts that ComfyUI several times under `python -X importtime`, alone with this 
 `benchmarks/import_time.json`, one entry for each version of ComfyUI.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -9,7 +9,6 @@ from .stages import train
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the stages."""
     parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="models to train (all of them)")
     parser.add_argument("--seed", type=int, default=0, help="of portraits and weights")

@@ -1,7 +1,5 @@
 """The pictures that the demo models learn from: drawn once, kept as bytes, read at random."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,16 +28,11 @@ class PortraitSet:
         return len(self.image)
 
     def person(self, rows: torch.Tensor) -> torch.Tensor:
-        """Index of the person in each row."""
         return rows // self.pictures
 
-    def picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
-        """Pictures as input to the networks."""
-        return self.image[rows].float() / 127.5 - 1
-
-    def twin_picture(self, rows: torch.Tensor) -> torch.Tensor:  # -> (B,3,S,S) in [-1,1]
-        """Their twins as input to the networks."""
-        return self.twin[rows].float() / 127.5 - 1
+    def picture(self, rows: torch.Tensor, twin: bool = False) -> torch.Tensor:
+        """Pictures (B,3,S,S) in [-1,1], or their twins, as input to the networks."""
+        return (self.twin if twin else self.image)[rows].float() / 127.5 - 1
 
 
 def random_pictures(inner: InnerFace, generator: torch.Generator) -> tuple[Identity, Scene]:
@@ -66,9 +59,7 @@ def draw_set(people: int, pictures: int, size: int, seed: int) -> dict[str, torc
         identity, scene = random_pictures(inner.rows(chunk), generator)
         portrait = draw(identity, scene, size)
         twin = draw(identity.with_inner_face(others.rows(chunk)), scene, size)
-        images = (
-            each.image.permute(0, 3, 1, 2).mul(255).round().byte() for each in (portrait, twin)
-        )
+        images = (p.image.permute(0, 3, 1, 2).mul(255).round().byte() for p in (portrait, twin))
         rows.append((*images, portrait.labels.byte(), identity.inner.values, scene.values))
     columns = (torch.cat(column).contiguous() for column in zip(*rows, strict=True))
     return dict(zip(("image", "twin", "labels", "inner", "scene"), columns, strict=True))

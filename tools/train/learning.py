@@ -1,7 +1,5 @@
 """Training that can be stopped, resumed and repeated: one loop for every lesson."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +21,9 @@ class Lesson(nn.Module):
     """What a network learns from: called with pictures, their rows and a generator, it returns
     the scalar loss. Whatever else it holds serves the training alone."""
 
-    network: nn.Module
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
 
     def groups(self) -> list[dict[str, Any]]:
         """The parameters by pace, a factor of the learning rate."""
@@ -36,7 +36,7 @@ class Course:
 
     cycles: tuple[int, ...]  # steps
     batch: int
-    learning_rate: float
+    learning_rate: float = 1e-3
     ema: float = 0.99
     warmup: int = 50
     stop: int | None = None  # steps after which it ends, in the middle of a cycle
@@ -62,9 +62,8 @@ def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: 
     Step k draws from its own generator, so that a resumed training equals an unbroken one. The
     network has the averaged parameters and the running statistics of the last step.
     """
-    average = AveragedModel(
-        lesson, multi_avg_fn=get_ema_multi_avg_fn(course.ema), use_buffers=False
-    )
+    ema = get_ema_multi_avg_fn(course.ema)
+    average = AveragedModel(lesson, multi_avg_fn=ema, use_buffers=False)
     optimiser = torch.optim.AdamW(lesson.groups(), lr=0.0, betas=(0.9, 0.99), weight_decay=1e-4)
     parts = {"lesson": lesson, "average": average, "optimiser": optimiser}
     done = restore(state, parts)

@@ -16,8 +16,9 @@ from ...editor_core.face.identity import IdentityEncoder, embed_identity, identi
 from ...editor_core.face.parsing import FACE_PARTS, FacePart
 from ...editor_core.images import imagenet_normalise, resize
 from ...editor_core.models.bisenet import BiSeNet
-from ...editor_core.models.eyenet import EyeNet
+from ...editor_core.models.iresnet import IResNet
 from ...editor_core.models.unet import UNet
+from ..evaluate.networks import Judge
 from .dataset import PortraitSet
 from .learning import Lesson
 
@@ -35,12 +36,10 @@ class IdentityLesson(Lesson):
     without number and near identities have near centres.
     """
 
-    def __init__(self, network: nn.Module, embedding: int):
-        super().__init__()
-        self.network = network
-        self.centre = nn.Sequential(
-            nn.Linear(len(InnerFace.RANGES), 512), nn.ReLU(), nn.Linear(512, embedding)
-        )
+    def __init__(self, network: IResNet | Judge):
+        super().__init__(network)
+        layers = nn.Linear(len(InnerFace.RANGES), 512), nn.Linear(512, network.config.embedding)
+        self.centre = nn.Sequential(layers[0], nn.ReLU(), layers[1])
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         x = imagenet_normalise(degrade(data.picture(rows), generator))
@@ -74,27 +73,21 @@ class ParserLesson(Lesson):
     """Pixel-wise cross-entropy of BiSeNet's three heads, rare parts weighted up mildly."""
 
     def __init__(self, network: BiSeNet, size: int):
-        super().__init__()
-        self.network, self.size = network, size
+        super().__init__(network)
+        self.size = size
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         labels = data.labels[rows].long()
         x = imagenet_normalise(resize(degrade(data.picture(rows), generator), self.size))
         count = torch.bincount(labels.flatten(), minlength=len(FacePart)).float()
         weight = (count.sum() / (count + 1)) ** 0.2  # stronger would make thin parts look thick
-        losses = [
-            F.cross_entropy(resize(logits, labels.shape[1]), labels, weight)
-            for logits in self.network(x)
-        ]
+        heads = [resize(logits, labels.shape[1]) for logits in self.network(x)]
+        losses = [F.cross_entropy(logits, labels, weight) for logits in heads]
         return losses[0] + 0.4 * (losses[1] + losses[2])
 
 
 class GazeLesson(Lesson):
     """L1 in radians of EyeNet's gaze on both eyes; its yaw grows leftwards."""
-
-    def __init__(self, network: EyeNet):
-        super().__init__()
-        self.network = network
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         rows = rows[both_eyes_visible(data.labels[rows])]
@@ -109,8 +102,7 @@ class PerceptualLesson(Lesson):
     """Features for LPIPS: a backbone that regresses every parameter of person and scene."""
 
     def __init__(self, network: nn.Module, channels: int):
-        super().__init__()
-        self.network = network  # with `features`, as torchvision's classifiers
+        super().__init__(network)  # which has `features`, as torchvision's classifiers
         self.regression = nn.Linear(channels, len(InnerFace.RANGES) + len(Scene.RANGES))
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
@@ -128,8 +120,8 @@ class DenoiserLesson(Lesson):
     """
 
     def __init__(self, network: UNet, encoder: IdentityEncoder, diffusion: GaussianDiffusion):
-        super().__init__()
-        self.network, self.encoder, self.diffusion = network, encoder, diffusion
+        super().__init__(network)
+        self.encoder, self.diffusion = encoder, diffusion
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         return self.predict(data, rows, generator).squares.mean()
@@ -163,11 +155,8 @@ class FaceLesson(DenoiserLesson):
     def groups(self) -> list[dict[str, Any]]:
         """The parameters; those that read the identity at their own pace."""
         reader = self.network.get_parameter("id_embed.0.weight")
-        others = [each for each in self.parameters() if each is not reader]
-        return [
-            {"params": others, "pace": 1.0},
-            {"params": [reader], "pace": len(reader[0]) ** 0.5},
-        ]
+        rest = [each for each in self.parameters() if each is not reader]
+        return [{"params": rest, "pace": 1.0}, {"params": [reader], "pace": len(reader[0]) ** 0.5}]
 
     def forward(self, data: PortraitSet, rows: Tensor, generator: Generator) -> Tensor:
         predicted = self.predict(data, rows, generator)
@@ -189,7 +178,7 @@ class SwapLesson(FaceLesson):
         """What is noised: the picture to predict, or its twin."""
         twin = (torch.rand(len(rows), generator=generator) < 0.5) & (t >= TWINS_FROM)
         own = data.picture(rows)
-        return torch.where(twin[:, None, None, None], data.twin_picture(rows), own)
+        return torch.where(twin[:, None, None, None], data.picture(rows, twin=True), own)
 
 
 class LessonPrediction(NamedTuple):

@@ -3,11 +3,9 @@
 Each stage is deterministic given the seed and can be stopped and resumed.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,8 +53,6 @@ DENOISER_CONFIG = UNetConfig(
     out_channels=3,
 )
 
-DENOISER_FACTS = {"image_size": PORTRAIT_SIZE, "schedule": "linear", "predicts": "v"}
-
 Networks = Mapping[str, nn.Module]  # trained ones, by stage
 
 
@@ -67,9 +63,10 @@ class TrainingStage:
     kind: str  # of the model, also the name of its file
     seed: int
     course: Course
-    config: dict[str, Any] | None  # in the model's file; None where it gets no file
     lesson: Callable[[Networks], Lesson]
     needs: tuple[str, ...] = ()  # stages before it
+    facts: Mapping[str, Any] | None = field(default_factory=dict)
+    """In the model's file, beside the network's configuration; None where it gets no file."""
 
 
 def perceptual_lesson(done: Networks) -> Lesson:
@@ -81,74 +78,56 @@ def perceptual_lesson(done: Networks) -> Lesson:
     return PerceptualLesson(network, channels=512)
 
 
-def denoiser_lesson(
-    lesson: Callable[[UNet, IdentityEncoder, GaussianDiffusion], DenoiserLesson],
-    done: Networks,
-    start: str | None = None,
-) -> Lesson:
+def denoiser_lesson(lesson: type[DenoiserLesson], done: Networks, start: str = "") -> Lesson:
     """On a new U-Net, or on a copy of the one of the stage `start`."""
     encoder = IdentityEncoder(done["identity"], PORTRAIT_SIZE)
-    if start is None:
-        unet = UNet(DENOISER_CONFIG)
-    else:
+    if start:
         unet = cast(UNet, copy.deepcopy(done[start]).train().requires_grad_(True))
+    else:
+        unet = UNet(DENOISER_CONFIG)
     return lesson(unet, encoder, GaussianDiffusion.linear())
 
 
 TRAINING_STAGES = (
     TrainingStage(
-        "identity",
-        1,
-        Course((500, 600), 80, 1e-3),
-        asdict(IDENTITY_CONFIG),
-        lambda _: IdentityLesson(IResNet(IDENTITY_CONFIG), EMBEDDING),
+        "identity", 1, Course((500, 600), 80), lambda _: IdentityLesson(IResNet(IDENTITY_CONFIG))
     ),
     TrainingStage(
         "denoiser",
         2,
         Course((8000,), 8, 6e-4, ema=0.998, warmup=100, stop=4600),
-        None,
         lambda done: denoiser_lesson(DenoiserLesson, done),
         needs=("identity",),
+        facts=None,
     ),
     TrainingStage(
         "face",
         7,
         Course((3300,), 8, 6e-4, ema=0.998, warmup=100),
-        None,
         lambda done: denoiser_lesson(FaceLesson, done, start="denoiser"),
         needs=("identity", "denoiser"),
+        facts=None,
     ),
     TrainingStage(
         "diffusion",
         8,
         Course((4500,), 8, 6e-4, ema=0.998, warmup=100, stop=3400),
-        {**asdict(DENOISER_CONFIG), **DENOISER_FACTS},
         lambda done: denoiser_lesson(SwapLesson, done, start="face"),
         needs=("identity", "denoiser", "face"),
+        facts={"image_size": PORTRAIT_SIZE, "schedule": "linear", "predicts": "v"},
     ),
     TrainingStage(
         "parser",
         3,
         Course((900,), 6, 2e-3),
-        {**asdict(PARSER_CONFIG), "size": PARSER_INPUT},
         lambda _: ParserLesson(BiSeNet(PARSER_CONFIG), PARSER_INPUT),
+        facts={"size": PARSER_INPUT},
     ),
+    TrainingStage("gaze", 4, Course((600,), 8), lambda _: GazeLesson(EyeNet(GAZE_CONFIG))),
     TrainingStage(
-        "gaze",
-        4,
-        Course((600,), 8, 1e-3),
-        asdict(GAZE_CONFIG),
-        lambda _: GazeLesson(EyeNet(GAZE_CONFIG)),
+        "judge", 5, Course((700, 1000), 80), lambda _: IdentityLesson(Judge(JUDGE_CONFIG))
     ),
-    TrainingStage(
-        "judge",
-        5,
-        Course((700, 1000), 80, 1e-3),
-        asdict(JUDGE_CONFIG),
-        lambda _: IdentityLesson(Judge(JUDGE_CONFIG), JUDGE_CONFIG.embedding),
-    ),
-    TrainingStage("lpips", 6, Course((300,), 64, 1e-3), {"heads": False}, perceptual_lesson),
+    TrainingStage("lpips", 6, Course((300,), 64), perceptual_lesson, facts={"heads": False}),
 )
 
 
@@ -170,12 +149,14 @@ def train(work: Path, weights: Path, seed: int = 0, kinds: Collection[str] = ())
         torch.manual_seed(seed * 1000 + stage.seed)
         lesson, state = stage.lesson(done), work / f"{stage.kind}.pt"
         done[stage.kind] = network = learn(lesson, stage.course, data, state, stage.seed)
-        if stage.config is not None:
+        if stage.facts is not None:
+            config = getattr(network, "config", None)  # torchvision's networks have none
+            facts = {**(asdict(config) if config else {}), **stage.facts}
             path = weights / stage.kind / "demo.safetensors"
             path.parent.mkdir(parents=True, exist_ok=True)
             command = f"python -m tools.train {stage.kind} --seed {seed}"
             origin = {"licence": LICENCE, "seed": str(seed), "training": command}
-            save_model(path, network, stage.kind, stage.config, origin)
+            save_model(path, network, stage.kind, facts, origin)
 
 
 def needed_stages(kinds: Collection[str]) -> list[TrainingStage]:
