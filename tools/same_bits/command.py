@@ -21,13 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.same_bits", description=__doc__)
     parser.add_argument("revision", help="of git, whose bits are those to keep")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, metavar="GROUP")
+    parser.add_argument("--kept", type=Path, help="the revision's hashes, recorded if missing")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder, "before")
         worktree = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*worktree, "add", "--detach", str(before), given.revision], check=True)
         try:
-            return compare(*(record(root, before, given.only) for root in (before, ROOT)))
+            kept = given.kept or Path(folder, "kept.json")
+            if not kept.exists():
+                kept.write_text(json.dumps(record(before, before, given.only)), encoding="utf-8")
+            return compare(json.loads(kept.read_text("utf-8")), record(ROOT, before, given.only))
         finally:
             subprocess.run([*worktree, "remove", "--force", str(before)], check=True)
 
@@ -44,8 +48,8 @@ def record(root: Path, graphs: Path, groups: Sequence[str]) -> dict[str, dict[st
 def compare(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> int:
     """Prints how many of each group are the same, and all that are not; 1 where some are not."""
     differing = {
-        group: [key for key, value in kept.items() if after[group].get(key) != value]
-        for group, kept in before.items()
+        group: [key for key, value in before[group].items() if found.get(key) != value]
+        for group, found in after.items()
     }
     for group, keys in differing.items():
         total = len(before[group])
