@@ -49,6 +49,8 @@ def destinations(source: Path, out: Path) -> list[tuple[Path, Path]]:
         for file in files
         if file.suffix != SUFFIX
     ]
+    if not found:
+        raise ValueError(f"all models in {source} are {SUFFIX} already: name one to convert it")
     twice = {place for _, place in found if [each for _, each in found].count(place) > 1}
     if twice:
         raise ValueError(

@@ -62,10 +62,11 @@ def _locate(
     arguments: Namespace, template: str, size: int, photo: Tensor, path: Path, at: str | None = None
 ) -> Faces:
     detector = _detector(arguments)
-    hint = "say where it is with --at"
+    flag = "--source-at" if path == arguments.source else "--at"
+    hint = f"say where it is with {flag}"
     if detector is None:
         fetch = f"put {PUBLISHED} into the models' folder detection"
-        hint = f"crop it, say where the face is with --at, or {fetch}"
+        hint = f"crop it, say where the face is with {flag}, or {fetch}"
     faces = locate_faces(photo, template, size, detector=detector, at=at, name=path, hint=hint)
     if at is None and detector is None:
         height, width = photo.shape[1:3]

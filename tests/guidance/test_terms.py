@@ -52,6 +52,13 @@ def test_loss_is_one_positive_number_a_picture(row):
 
 
 @EVERY
+def test_loss_is_what_another_way_gives(row):
+    target, image = pictures(BATCH, 1), pictures(BATCH, 2)
+    loss = (row.plain or row.make)(slice(0, BATCH)).bind(batch_of(target))
+    torch.testing.assert_close(loss(image), row.expected(target, image))
+
+
+@EVERY
 def test_gradient_in_double_precision(row):
     target, image = pictures(BATCH, 1), pictures(BATCH, 2)[:1].requires_grad_()
 

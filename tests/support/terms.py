@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...editor_core.face.eyes import EyeBoxes
+from ...editor_core.face.gaze import GazeEstimator
+from ...editor_core.face.parsing import FACE_PARTS
 from ...editor_core.guidance.batch import EditBatch
 from ...editor_core.guidance.terms import (
     BoundTerm,
@@ -63,10 +66,11 @@ def bound_pixel(target: Tensor, **settings: Any) -> BoundTerm:
 
 @dataclass(frozen=True)
 class TermRow:
-    """A term made for targets `rows` of three, and how it is made to see the whole picture once."""
+    """A term made for targets `rows` of three, and what its loss is by another way."""
 
     name: str
     make: Callable[..., GuidanceTerm]  # (rows, **settings)
+    expected: Callable[[Tensor, Tensor], Tensor]  # (target, image) -> (B,), of `plain`
     plain: Callable[..., GuidanceTerm] | None = None  # where `make` draws random views
     whole: bool = False  # whether `plain` needs a mask of the whole picture to be zero
 
@@ -75,11 +79,54 @@ def _identity(rows: slice, copies: int = 3, **settings: Any) -> GuidanceTerm:
     return IdentityTerm(identity=tiny_encoder(), views=RandomViews(copies), **settings)
 
 
+def _expected_identity(target: Tensor, image: Tensor) -> Tensor:
+    encoder, mask = tiny_encoder(), face_mask(len(image))
+    face = encoder.resize(encoder.normalise(image) * mask, encoder.size)
+    return 1 - F.cosine_similarity(encoder.embed_view(face), encoder.embed(target), dim=1)
+
+
+def _expected_parsing(target: Tensor, image: Tensor) -> Tensor:
+    there, here = (tiny_parser().logits(each) for each in (target, image))
+    return torch.stack([(here[:, k] - there[:, k]).abs().mean((1, 2)) for k in FACE_PARTS]).sum(0)
+
+
+def _expected_gaze(estimator: GazeEstimator) -> Callable[[Tensor, Tensor], Tensor]:
+    def expected(target: Tensor, image: Tensor) -> Tensor:
+        boxes = eyes(slice(0, len(image)))
+        turned = estimator.estimate(image, boxes) - estimator.estimate(target, boxes)
+        return sum((each.abs().mean(1) for each in turned.unbind(1)), torch.zeros(len(image)))
+
+    return expected
+
+
+def _expected_lpips(target: Tensor, image: Tensor) -> Tensor:
+    outside = 1 - face_mask(len(image))
+    return tiny_lpips()(image * outside, target * outside)
+
+
 ROWS = (
-    TermRow("identity", _identity, lambda rows: _identity(rows, copies=1), whole=True),
-    TermRow("parsing", lambda rows, **s: ParsingTerm(parser=tiny_parser(), **s)),
-    TermRow("gaze", lambda rows, **s: GazeTerm(gaze=tiny_estimator(), eyes=eyes(rows), **s)),
-    TermRow("gaze", lambda rows, **s: GazeTerm(gaze=tiny_face_estimator(), eyes=eyes(rows), **s)),
-    TermRow("lpips", lambda rows, **s: LpipsTerm(lpips=tiny_lpips(), **s)),
-    TermRow("pixel", lambda rows, **s: PixelTerm(**s)),
+    TermRow(
+        "identity",
+        _identity,
+        _expected_identity,
+        plain=lambda rows: _identity(rows, copies=1),
+        whole=True,
+    ),
+    TermRow("parsing", lambda rows, **s: ParsingTerm(parser=tiny_parser(), **s), _expected_parsing),
+    *(
+        TermRow(
+            "gaze",
+            lambda rows, each=each, **s: GazeTerm(gaze=each, eyes=eyes(rows), **s),
+            _expected_gaze(each),
+        )
+        for each in (tiny_estimator(), tiny_face_estimator())
+    ),
+    TermRow("lpips", lambda rows, **s: LpipsTerm(lpips=tiny_lpips(), **s), _expected_lpips),
+    TermRow(
+        "pixel",
+        lambda rows, **s: PixelTerm(**s),
+        lambda target, image: torch.stack(
+            [F.mse_loss(a, b) for a, b in zip(image, target, strict=True)]
+        ),
+    ),
 )

@@ -40,7 +40,7 @@ def test_a_page_names_every_input_and_output(node, page):
 
 def test_a_page_has_notes_and_the_pictures_that_it_shows(page):
     notes = notes_in(page)
-    assert re.match(r"## Notes\n\n(- |!\[)", notes)
+    assert re.match(r"## Notes\n(\n(- |!\[)|$)", notes)
     for picture in re.findall(r"!\[.+?\]\((.+?)\)", notes):
         assert (page.parent / picture).is_file()
 
