@@ -47,7 +47,7 @@ class EditResult:
     mask: Tensor  # (n,k,H,W): outside it a picture is the target, bit for bit
     metrics: EditMetrics  # losses of the terms at each step, pictures in the order of `pictures`
     distances: Tensor  # (n,k): identity distance to the source; NaN if nothing ranked them
-    parsing: FaceParsing | None = None  # of the targets, where they were parsed
+    labels: Tensor | None = None  # (n,H,W), the `FacePart`s of the targets where they were parsed
 
     @property
     def images(self) -> Tensor:  # (n,k,H,W,3)
@@ -118,12 +118,11 @@ def edit_aligned(
     if settings.exact:
         from .reference.pipeline import edit_exactly
 
-        return edit_exactly(
-            models, source, target, settings, mask=mask, landmarks=landmarks, on_step=on_step
-        )
+        options = {"mask": mask, "landmarks": landmarks, "people": people, "on_step": on_step}
+        return edit_exactly(models, source, target, settings, **options)
     with gradients():
         faces, parsing, mask = parse_pair(models, source, target, settings, mask)
-        eyes = find_eyes(parsing, landmarks) if settings.gaze.scale else None
+        eyes = find_eyes(parsing, landmarks) if settings.gaze.scale and models.gaze else None
         return edit_batch(
             models.diffusion,
             target,
@@ -173,9 +172,14 @@ def build_terms(
             continue
         needs = {each.name: known[each.name] for each in fields(term) if each.name in known}
         for need in (name for name, value in needs.items() if value is None):
+            if need == "eyes":
+                raise ValueError(
+                    "the gaze needs eyes, got none: crop the eyes of the targets, or leave the "
+                    "gaze model out"
+                )
             raise ValueError(
-                f"the {term.name} term has a scale but got no {need}: load its model, or crop the "
-                "eyes, or set the scale 0"
+                f"the {term.name} term has a scale but there is no {need} model: load one or set "
+                "the scale 0"
             )
         terms.append(term(**needs, **vars(weight)))
     return terms
@@ -218,7 +222,7 @@ def edit_batch(
         noise = PerImageNoise([settings.seed + n * k + each for n in numbers for each in range(k)])
         batch = make_batch(model, target, mask, embedding, noise.generators, k)
         if parser and parsing:
-            batch.parsings[parser] = parsing
+            batch.parsings.append((parser, parsing))
         recorder = Recorder(on_step)
         pred_x0 = denoise(model, batch, bind_terms(terms, batch), settings, noise, on_step=recorder)
         area = final_mask(batch, pred_x0, settings, parser)
@@ -362,7 +366,7 @@ def ranked(
         mask=area.to(device)[order, 0].unflatten(0, (-1, k)),
         metrics=metrics.reordered(order.tolist()),
         distances=by_target.flatten()[order].unflatten(0, (-1, k)),
-        parsing=parsing,
+        labels=None if parsing is None else parsing.labels.to(device),
     )
 
 

@@ -81,9 +81,9 @@ def edit_photos(
     """
     size = models.diffusion.image_size
     aligned = aligned_faces(faces, settings.template, size)
-    sources = to_bchw(source, "source")
 
     def edit(crops: Tensor, area: Tensor | None, people: Sequence[int] | None) -> EditResult:
+        sources = to_bchw(source, "source")
         return edit_aligned(
             models,
             sources.expand(len(crops), -1, -1, -1) if len(sources) == 1 else sources,

@@ -177,7 +177,7 @@ class TrackFaces(io.ComfyNode):
         identity_model: ManagedModel | None = None,
         image: Tensor | None = None,
     ) -> io.NodeOutput:
-        if identity_model is not None:
+        if identity_model is not None and faces.embedding is None:
             with host.on_device(identity_model):
                 faces = embed_faces(faces, host.to_cpu(image), identity_model.model, template)
         return io.NodeOutput(track_faces(faces))
@@ -224,7 +224,8 @@ class SelectFaces(io.ComfyNode):
         image: Tensor | None = None,
         **choice: Any,
     ) -> io.NodeOutput:
-        with host.on_device(identity_model):
+        compared = embedding is not None and faces.embedding is None
+        with host.on_device(*[identity_model] * compared):
             chosen = choose_faces(
                 faces,
                 FaceChoice(**choice),

@@ -158,12 +158,12 @@ def on_device(*models: ManagedModel | None, pixels: int = 0) -> Iterator[None]:
     Inside, gradients work: ComfyUI runs nodes in inference mode, where nothing loaded or computed
     could be differentiated.
     """
+    patchers = [each.patcher for each in models if each]
     with gradients():
-        memory.load_models_gpu(
-            [each.patcher for each in models if each],
-            memory_required=pixels * STEP_BYTES,
-            force_full_load=True,
-        )
+        if patchers:
+            memory.load_models_gpu(
+                patchers, memory_required=pixels * STEP_BYTES, force_full_load=True
+            )
         yield
 
 

@@ -3,8 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.editing import edit_batch, edit_face
-from guided_face_edit.editor_core.face.parsing import FaceParsing
+from guided_face_edit.editor_core.editing import edit_aligned, edit_batch, edit_face
 from guided_face_edit.editor_core.guidance.terms import ParsingTerm, PixelTerm, TermSettings
 from guided_face_edit.editor_core.presets import PRESETS, preset
 from guided_face_edit.editor_core.settings import EditSettings
@@ -214,7 +213,7 @@ def test_bad_pictures_are_refused(options, message):
 def test_a_term_without_its_model_is_refused(name):
     models = replace(tiny_models(), **{name: None})
     settings = replace(QUICK, **{name: TermSettings(1)})
-    with pytest.raises(ValueError, match=f"the {name} term has a scale but got no {name}"):
+    with pytest.raises(ValueError, match=f"the {name} term has a scale but there is no {name}"):
         _edit(settings, models=models)
 
 
@@ -283,6 +282,30 @@ def test_two_terms_of_a_kind_are_recorded_apart():
     assert series["pixel"] == series["pixel 2"]
 
 
+def test_terms_of_a_kind_that_follow_each_other_are_one_series():
+    windows = PercentWindow(0.0, 0.7), PercentWindow(0.7, 1.0)
+    terms = [PixelTerm(scale=1.0, window=window) for window in windows]
+    series = _batch(1, terms, replace(QUICK, sampler="ddim")).metrics.series
+    assert list(series) == ["pixel"] and len(series["pixel"]) == STEPS
+
+
+def test_a_parser_may_be_one_that_cannot_be_hashed():
+    parser = replace(tiny_parser(), classes=list(tiny_parser().classes))
+    plain, listed = (_edit(models=replace(_models(), parser=p)) for p in (tiny_parser(), parser))
+    assert torch.equal(plain.images, listed.images)
+
+
+def test_the_exact_preset_has_one_stream_which_people_move():
+    settings = replace(preset("diffface-exact"), respacing="6", skip=4, candidates=1, views=2)
+    pictures = (_pictures(1, seed).movedim(-1, 1) for seed in (1, 2))
+    pair, options = tuple(pictures), {"mask": _mask(), "landmarks": _landmarks()}
+    plain, first, third = (
+        edit_aligned(_models(), *pair, settings, people=people, **options).images
+        for people in (None, [0], [3])
+    )
+    assert torch.equal(plain, first) and not torch.equal(plain, third)
+
+
 def test_an_embedding_serves_all_targets_or_each_has_its_own():
     with pytest.raises(ValueError, match="got 3 embeddings for 2 targets"):
         _batch(2, [], embedding=torch.eye(3, 24))
@@ -312,4 +335,4 @@ def test_source_and_target_are_parsed_once_an_edit():
     result = _edit(settings, models=models, mask=None)
     steps = STEPS * settings.candidates
     assert parser.network.pictures == 1 + 1 + steps
-    assert isinstance(result.parsing, FaceParsing) and len(result.parsing.logits) == 1
+    assert result.labels.shape == (1, SIZE, SIZE)

@@ -59,11 +59,11 @@ def write_pictures(
     pair: DrawnPairs, result: EditResult, metadata: Mapping[str, str], out: Path
 ) -> None:
     """The pair, the target's parsing and mask, the edits, and the best of them on one sheet."""
-    assert result.parsing is not None  # the bundled models have a parser
+    assert result.labels is not None  # the bundled models have a parser
     drawn = {
         "source": pair.source.image[0],
         "target": pair.target.image[0],
-        "parsing": paint_parsing(result.parsing.labels)[0],
+        "parsing": paint_parsing(result.labels)[0],
         "mask": result.mask[0, 0, :, :, None].expand(-1, -1, 3),
         "truth": pair.truth.image[0],
     }

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from PIL import Image
@@ -20,6 +20,7 @@ from ..face.locate import require_square
 from ..images import picture_files, read_image, resize, to_signed, to_unit, write_png
 from ..settings import EditSettings
 from .options import models_of
+from .output import settings_as_json
 
 COLUMNS = ("source", "target")
 PAIR_CHUNK = "pair"  # the PNG text chunk that says which pair a picture was made of
@@ -88,12 +89,22 @@ class BatchJob:
             text = dict(file.info)
         record = json.loads(text.get(PAIR_CHUNK, "{}"))
         expected = {**self.metadata, **pair.file_names()}
-        if any({**text, **record}.get(key) != value for key, value in expected.items()):
+        found = {**text, **record}
+        if any(_comparable(found.get(key)) != _comparable(expected[key]) for key in expected):
             raise ValueError(
                 f"{path} was made of another pair, by other models or with other settings: choose "
                 "another folder, or delete it"
             )
         return PairResult.done(pair, record["distance"], record["seconds"])
+
+
+def _comparable(text: Any) -> Any:
+    """A chunk's text; of settings, those that an older version did not know at their defaults."""
+    if not str(text).startswith("{"):
+        return text
+    settings = json.loads(text)
+    known = settings_as_json("", EditSettings()) if "preset" in settings else {}
+    return {**known, **settings}
 
 
 class PairEditor:

@@ -19,7 +19,7 @@ class EditBatch:
     embedding: Tensor | None  # (n,E) of the sources, unit length
     generators: Sequence[Generator]  # one for each of the n x candidates pictures
     candidates: int = 1
-    parsings: dict[FaceParser, FaceParsing] = field(default_factory=dict)  # of the targets
+    parsings: list[tuple[FaceParser, FaceParsing]] = field(default_factory=list)  # of the targets
 
     def __len__(self) -> int:
         """How many pictures are edited."""
@@ -31,6 +31,8 @@ class EditBatch:
 
     def parsing_by(self, parser: FaceParser) -> FaceParsing:
         """The targets as that parser sees them; each parser is asked once a run."""
-        if parser not in self.parsings:
-            self.parsings[parser] = parse_face(parser, self.target)
-        return self.parsings[parser]
+        for known, parsing in self.parsings:
+            if known is parser:
+                return parsing
+        self.parsings.append((parser, parse_face(parser, self.target)))
+        return self.parsings[-1][1]

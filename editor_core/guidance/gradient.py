@@ -6,6 +6,7 @@ Classifier guidance (arXiv 2105.05233) with the picture-space losses of Blended 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -73,12 +74,15 @@ def weighted_gradient(
     """Every term's loss (B,) by name, and the gradient of their weighted sum to the image.
 
     One term after the other, so that there is never more than one term's graph; a loss without a
-    graph is measured and has no weight.
+    graph is measured and has no weight. A second term of a kind is called `name 2`.
     """
+    counts: Counter[str] = Counter()
     losses, total, image = {}, torch.zeros_like(image), image.requires_grad_()
     for term in terms:
         loss = term.loss(image)
         if loss.requires_grad:
             total += torch.autograd.grad(term.scale * loss.sum(), image)[0]
-        losses[term.name] = loss.detach()
+        counts[term.name] += 1
+        number = counts[term.name]
+        losses[f"{term.name} {number}" if number > 1 else term.name] = loss.detach()
     return losses, total

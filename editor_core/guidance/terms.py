@@ -8,7 +8,6 @@ term serves any number of runs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -169,26 +168,16 @@ TERMS: tuple[type[GuidanceTerm], ...] = (
 class BoundTerm:
     """A term of a run, as the gradient needs it."""
 
-    name: str  # unique in the run
+    name: str
     scale: float
     window: Window
     loss: Loss
 
 
 def bind_terms(terms: Iterable[GuidanceTerm], batch: EditBatch) -> list[BoundTerm]:
-    """Bind terms to a batch; a second term of a kind is called `name 2`.
-
-    A bound loss refuses pictures of another batch: `ValueError`.
-    """
-    counts: Counter[str] = Counter()
-    bound = []
-    for term in terms:
-        counts[term.name] += 1
-        number = counts[term.name]
-        name = f"{term.name} {number}" if number > 1 else term.name
-        loss = _of_batch(term.name, term.bind(batch), len(batch))
-        bound.append(BoundTerm(name, term.scale, term.window, loss))
-    return bound
+    """Bind terms to a batch; a bound loss refuses pictures of another one: `ValueError`."""
+    bound = ((term, _of_batch(term.name, term.bind(batch), len(batch))) for term in terms)
+    return [BoundTerm(term.name, term.scale, term.window, loss) for term, loss in bound]
 
 
 def _of_batch(name: str, loss: Loss, rows: int) -> Loss:

@@ -59,37 +59,30 @@ def edit_exactly(
     *,
     mask: Tensor | None = None,
     landmarks: Tensor | None = None,
+    people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
     noise: Noise | None = None,
     views: Views | None = None,
     masking_threshold: int = MASKING_THRESHOLD,
 ) -> EditResult:
-    """`editing.edit_aligned` as the reference does it.
+    """`editing.edit_aligned` as the reference does it, with DiffFace's own networks.
 
     Args:
-        models: DiffFace's own networks.
-        source: (n,3,h,w) in [0,1].
-        target: (n,3,S,S) in [0,1].
-        settings: Those of `preset("diffface-exact")`.
-        mask: (n or 1,S,S), replaces the parsed face.
-        landmarks: (n,68,2) or (n,4,2) of the targets; needed where the gaze has a scale.
-        on_step: Called with every `Step`.
+        people: The first one's number moves the seed.
         noise: The draws of the run; by default one stream from the first seed.
         views: Of the face; by default drawn from the same stream.
         masking_threshold: Spaced steps below which the whole mask counts.
-
-    Raises:
-        ValueError: As `edit_aligned`, and where a network is not DiffFace's.
     """
     with gradients():
         models = with_reference_inputs(models)
         faces, parsing, mask = parse_pair(models, source, target, settings, mask)
-        stream = torch.Generator().manual_seed(settings.seed)
+        first = people[0] * settings.candidates if people else 0
+        stream = torch.Generator().manual_seed(settings.seed + first)
         views = views or TwoWarpViews(DrawnWarps(stream), settings.views)
-        eyes = eyes_unclamped(landmarks) if settings.gaze.scale else None
+        eyes = eyes_unclamped(landmarks) if settings.gaze.scale and models.gaze else None
         embedding = embed_identity(models.identity, faces)
         batch = make_batch(models.diffusion, target, mask, embedding, [stream], settings.candidates)
-        batch.parsings[models.parser] = parsing
+        batch.parsings.append((models.parser, parsing))
         recorder = Recorder(on_step)
         pred_x0 = denoise_exactly(
             models.diffusion,

@@ -107,6 +107,18 @@ def test_edits_of_other_settings_are_not_taken_for_done(folder, capsys):
     assert "s0_on_t0.png was made of another pair, by other models" in capsys.readouterr().err
 
 
+def test_edits_of_a_version_that_knew_fewer_settings_are_taken_for_done(folder, capsys):
+    assert batch("pairs.csv") == 0
+    for path in Path("edits").glob("*.png"):
+        with Image.open(path) as picture:
+            text = dict(picture.text)
+        settings = json.loads(text["settings"])
+        del settings["noise"], settings["exact"]
+        write_png(path, read_image(path), {**text, "settings": json.dumps(settings)})
+    assert batch("pairs.csv") == 0
+    assert "2 edited, 2 of them before" in capsys.readouterr().out
+
+
 def test_an_edit_names_files_and_no_folders(folder):
     from PIL import Image
 

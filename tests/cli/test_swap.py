@@ -226,7 +226,7 @@ def test_a_source_without_a_face(folder, capsys):
 def test_a_term_without_its_model(folder, capsys, monkeypatch):
     alike = replace(presets.PRESETS["few"], lpips=TermSettings(1.0))
     monkeypatch.setitem(presets.PRESETS, "alike", alike)
-    assert "got no lpips: load its model" in _refused(capsys, "--preset", "alike")
+    assert "there is no lpips model: load one" in _refused(capsys, "--preset", "alike")
 
 
 def test_a_model_that_is_missing(folder, capsys):

@@ -117,12 +117,6 @@ def _assert_nothing_pulls(loss, image):
     assert gradient.abs().max() < 1e-9
 
 
-def test_two_terms_of_a_kind_have_names_of_their_own():
-    terms = [PixelTerm(scale=1.0), PixelTerm(scale=2.0), ParsingTerm(parser=tiny_parser())]
-    bound = bind_terms(terms, batch_of(pictures(BATCH, 1)))
-    assert [each.name for each in bound] == ["pixel", "pixel 2", "parsing"]
-
-
 def test_a_parser_is_asked_once_a_batch():
     batch = batch_of(pictures(BATCH, 1))
     assert batch.parsing_by(tiny_parser()) is batch.parsing_by(tiny_parser())

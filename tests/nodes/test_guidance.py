@@ -110,7 +110,7 @@ def test_a_preset_is_a_whole_chain_without_what_is_not_needed(eyes):
         *needed.values(),
         *extra.values(),
     }
-    with pytest.raises(ValueError, match="the gaze term has a scale but got no eyes"):
+    with pytest.raises(ValueError, match="the gaze needs eyes, got none"):
         run("GuidancePreset", preset="demo", **needed, **extra)
     with pytest.raises(ValueError, match='preset is "best", expected one of'):
         run("GuidancePreset", preset="best", **needed)

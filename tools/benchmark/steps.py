@@ -72,7 +72,7 @@ def naive(subject: Subject) -> Task:
 
     def bind() -> list[BoundTerm]:
         embedding = embed_identity(subject.models.identity, subject.source)
-        batch = replace(subject.batch, embedding=embedding, parsings={})
+        batch = replace(subject.batch, embedding=embedding, parsings=[])
         return bind_terms(subject.terms, batch)
 
     return sampler_step(subject, NaiveGuider(subject.denoiser, subject.diffusion, bind))

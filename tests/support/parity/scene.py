@@ -137,7 +137,7 @@ class ReferenceScene:
     def batch(self) -> EditBatch:
         """The pair as terms are bound to it; parsings are compared at the reference's size."""
         parsing = FaceParsing(self.models.parser.logits(self.target, PARSING_SIZE))
-        parsings = {self.models.parser: parsing}
+        parsings = [(self.models.parser, parsing)]
         return EditBatch(self.target, self.mask, self.embedding, [], parsings=parsings)
 
     def terms(self, warps: GivenWarps, copies: int) -> dict[str, BoundTerm]:
