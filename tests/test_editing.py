@@ -5,6 +5,7 @@ import torch
 
 from guided_face_edit.editor_core.editing import edit_aligned, edit_batch, edit_face
 from guided_face_edit.editor_core.guidance.terms import ParsingTerm, PixelTerm, TermSettings
+from guided_face_edit.editor_core.guidance.windows import PercentWindow
 from guided_face_edit.editor_core.presets import PRESETS, preset
 from guided_face_edit.editor_core.settings import EditSettings
 from guided_face_edit.tests.support.tiny import (
@@ -291,7 +292,9 @@ def test_terms_of_a_kind_that_follow_each_other_are_one_series():
 
 def test_a_parser_may_be_one_that_cannot_be_hashed():
     parser = replace(tiny_parser(), classes=list(tiny_parser().classes))
-    plain, listed = (_edit(models=replace(_models(), parser=p)) for p in (tiny_parser(), parser))
+    plain, listed = (
+        _edit(models=replace(tiny_models(), parser=p)) for p in (tiny_parser(), parser)
+    )
     assert torch.equal(plain.images, listed.images)
 
 
@@ -300,7 +303,7 @@ def test_the_exact_preset_has_one_stream_which_people_move():
     pictures = (_pictures(1, seed).movedim(-1, 1) for seed in (1, 2))
     pair, options = tuple(pictures), {"mask": _mask(), "landmarks": _landmarks()}
     plain, first, third = (
-        edit_aligned(_models(), *pair, settings, people=people, **options).images
+        edit_aligned(tiny_models(), *pair, settings, people=people, **options).images
         for people in (None, [0], [3])
     )
     assert torch.equal(plain, first) and not torch.equal(plain, third)
@@ -330,7 +333,7 @@ class CountingParser(torch.nn.Module):
 
 def test_source_and_target_are_parsed_once_an_edit():
     parser = replace(tiny_parser(), network=CountingParser(tiny_parser().network))
-    models = replace(tiny_models(), parser=parser)
+    models = replace(tinytiny_models(), parser=parser)
     settings = replace(UNGUIDED, parsing=TermSettings(1), sampler="ddim", candidates=2)
     result = _edit(settings, models=models, mask=None)
     steps = STEPS * settings.candidates

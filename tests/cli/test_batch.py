@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from guided_face_edit.editor_core.__main__ import main
 from guided_face_edit.editor_core.demo.models import WEIGHTS
