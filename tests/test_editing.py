@@ -333,7 +333,7 @@ class CountingParser(torch.nn.Module):
 
 def test_source_and_target_are_parsed_once_an_edit():
     parser = replace(tiny_parser(), network=CountingParser(tiny_parser().network))
-    models = replace(tinytiny_models(), parser=parser)
+    models = replace(tiny_models(), parser=parser)
     settings = replace(UNGUIDED, parsing=TermSettings(1), sampler="ddim", candidates=2)
     result = _edit(settings, models=models, mask=None)
     steps = STEPS * settings.candidates
