@@ -45,7 +45,7 @@ TINY_L2CS = L2CSConfig(layers=(1, 1, 1, 1), width=4)
 
 def seeded(make: Callable[[], Network], seed: int = 0) -> Network:
     """A network whose random weights depend on `seed` alone."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make().double().eval().requires_grad_(False)
 
