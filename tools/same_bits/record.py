@@ -77,7 +77,9 @@ def golden() -> Hashes:
             check(manifest, file, entry["notes"], tensors, entry["tensors"], tests.FOLDER)
         except AssertionError as error:
             compared.append(("failed", str(error)))
-        yield from ((f"{file} {k}: {name}", value) for k, (name, value) in enumerate(compared))
+        for k, (name, value) in enumerate(compared):
+            again = [each for each, _ in compared[:k]].count(name)
+            yield f"{file}: {name} {again or ''}", value
 
 
 def noting(check: Any, compared: list, name: str, mine: Tensor, *others: Any) -> None:
