@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,12 +12,14 @@ from ..autograd import gradients
 from ..diffusion.noise import Noise, Normal
 from ..diffusion.process import DiffusionModel, GaussianDiffusion
 from ..diffusion.sampling import (
+    Blend,
     GuidedPrediction,
     Guider,
-    Step,
     StepCallback,
+    StepResult,
     batch_index,
     ddpm_step,
+    run_steps,
     sample_ddim,
 )
 from ..editing import (
@@ -137,22 +139,21 @@ def sample_drawing_twice(
     x_t: Tensor,
     start: int,
     noise: Noise,
-    blend: Callable[[Normal, int], Normal],
+    blend: Blend,
     on_step: StepCallback | None,
 ) -> Tensor:
     """DDPM that draws a step's noise before it guides, and noise for the background after it.
 
     The second is drawn where nothing is blended, too.
     """
-    pred_x0 = x_t
-    for t in range(start, -1, -1):
+
+    def step(x_t: Tensor, t: int) -> StepResult:
         drawn = noise.draw(x_t)
         guided = guider(x_t, t) if t > 0 else GuidedPrediction(guider.predict(x_t, t))
         sample = Normal.known(ddpm_step(guided, batch_index(t, x_t)).at(drawn))
-        x_t, pred_x0 = blend(sample, t).draw(noise), guided.prediction.pred_x0
-        if on_step:
-            on_step(Step(start - t, start + 1, t, x_t, pred_x0, guided.losses))
-    return pred_x0
+        return StepResult(sample, guided.prediction.pred_x0, guided.losses)
+
+    return run_steps(step, x_t, start, noise, blend, on_step)
 
 
 @dataclass(frozen=True)
