@@ -8,10 +8,8 @@ from torch import Tensor
 
 from ..declare import check, setting
 from .finding import require_masks
-from .identity import identity_distance
+from .identity import SAME_PERSON, identity_distance
 from .records import Faces, groups_of
-
-SAME_PERSON = 0.6  # identity distance up to which two faces are taken for one person's
 
 ORDERS: dict[str, Callable[[Faces], Tensor]] = {
     "left to right": lambda faces: faces.centre[:, 0],

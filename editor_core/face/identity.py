@@ -9,15 +9,19 @@ from torch import Tensor, nn
 
 from ..images import ImageSize, imagenet_normalise, resize
 
+SAME_PERSON = 0.6  # identity distance of one person's faces, where an encoder's own is not known
+
 
 @dataclass(frozen=True)
 class IdentityEncoder:
-    """An identity network with the input it was trained on: side length, normalisation, resize."""
+    """An identity network with the input it was trained on: size, levels, resize and template."""
 
     network: nn.Module
     size: int = 112
     normalise: Callable[[Tensor], Tensor] = imagenet_normalise
     resize: Callable[[Tensor, ImageSize], Tensor] = resize
+    template: str = "arcface"  # what its pictures were aligned to, one of TEMPLATES
+    same_person: float = SAME_PERSON  # identity distance up to which two faces are one person's
 
     def embed(self, image: Tensor) -> Tensor:  # (B,3,H,W) in [-1, 1] -> (B,E)
         """The embedding of a whole picture, of unit length."""

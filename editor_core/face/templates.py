@@ -79,6 +79,11 @@ TEMPLATES: dict[str, Template] = {
 
 def template_named(name: str) -> Template:
     """One of `TEMPLATES`."""
+    return TEMPLATES[require_template(name)]
+
+
+def require_template(name: str) -> str:
+    """The name of one of `TEMPLATES`; `ValueError` for any other."""
     if name not in TEMPLATES:
         raise ValueError(f'template is "{name}", expected one of: {", ".join(TEMPLATES)}')
-    return TEMPLATES[name]
+    return name

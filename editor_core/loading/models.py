@@ -145,7 +145,9 @@ def load_identity(path: StrPath) -> IdentityEncoder:
 
     Args:
         path: a safetensors or torch file. All sizes are in its tensors, but for FaceNet's input,
-            whose side is `size` (pixels) in the file's config, else 160.
+            whose side is `size` (pixels) in the file's config, else 160. The config may also say
+            the `template` that its pictures were aligned to, and `same_person`, the identity
+            distance up to which faces are one person's; else they are the family's.
 
     Returns:
         The encoder: pictures (B,3,H,W) in [-1, 1] to unit vectors (B,E).

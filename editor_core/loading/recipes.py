@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator
-from ..face.identity import IdentityEncoder
+from ..face.identity import SAME_PERSON, IdentityEncoder
 from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser, FacePart
+from ..face.templates import require_template
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
 from ..models.bisenet import BiSeNet, BiSeNetConfig
 from ..models.eyenet import EyeNet, EyeNetConfig
@@ -34,12 +35,26 @@ class Recipe:
     channels_last: bool = True
 
 
-def _encoder(normalise: Normalise, default_size: int | None = None) -> MakeModel:
-    """An encoder whose network knows the size of its input, or whose file may give it."""
+def _encoder(
+    normalise: Normalise,
+    *,
+    size: int | None = None,
+    template: str = "arcface",
+    same_person: float = SAME_PERSON,
+) -> MakeModel:
+    """An encoder, of the template and threshold of its family where its file says no other.
+
+    Without `size` its network knows the size of its input; else the file may say another.
+    """
 
     def model(network: Any, config: Config) -> IdentityEncoder:
-        size = config.get("size", default_size) if default_size else network.config.input_size
-        return IdentityEncoder(network, size, normalise)
+        return IdentityEncoder(
+            network,
+            config.get("size", size) if size else network.config.input_size,
+            normalise,
+            template=require_template(config.get("template", template)),
+            same_person=float(config.get("same_person", same_person)),
+        )
 
     return model
 
@@ -60,7 +75,7 @@ RECIPES: Mapping[str, Recipe] = {  # by family
     "ArcFace ResNet": Recipe(IResNet, IResNetConfig, _encoder(imagenet_normalise)),
     "insightface ResNet": Recipe(InsightFace, InsightFaceConfig, _encoder(unchanged)),
     "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first)),
-    "FaceNet": Recipe(FaceNet, FaceNetConfig, _encoder(facenet_normalise, default_size=160)),
+    "FaceNet": Recipe(FaceNet, FaceNetConfig, _encoder(facenet_normalise, size=160)),
     "BiSeNet": Recipe(BiSeNet, BiSeNetConfig, _parser(imagenet_normalise, BISENET_CLASSES)),
     "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
     "EyeNet": Recipe(

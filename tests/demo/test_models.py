@@ -2,7 +2,7 @@
 
 from safetensors import safe_open
 
-from guided_face_edit.editor_core.demo.models import WEIGHTS
+from guided_face_edit.editor_core.demo.models import WEIGHTS, load_demo_models
 
 
 def test_the_weights_are_small_and_say_what_they_are():
@@ -13,3 +13,7 @@ def test_the_weights_are_small_and_say_what_they_are():
         with safe_open(file, "pt") as opened:
             metadata = opened.metadata()
         assert {"kind", "config", "licence", "seed", "training"} <= set(metadata), file
+
+
+def test_the_encoder_says_that_it_learned_from_drawn_portraits():
+    assert load_demo_models().identity.template == "demo"

@@ -11,11 +11,13 @@ from guided_face_edit.editor_core.checkpoints.errors import UnsupportedCheckpoin
 from guided_face_edit.editor_core.checkpoints.saving import save_model
 from guided_face_edit.editor_core.face.eyes import EyeBoxes
 from guided_face_edit.editor_core.face.gaze import estimate_gaze
+from guided_face_edit.editor_core.face.identity import SAME_PERSON
 from guided_face_edit.editor_core.face.parsing import parse_face, parts_named
 from guided_face_edit.editor_core.loading.families import FAMILIES
 from guided_face_edit.editor_core.loading.inspection import inspect
 from guided_face_edit.editor_core.loading.recipes import RECIPES
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
+from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
 from guided_face_edit.tests.support.containers import CONTAINERS
@@ -104,6 +106,18 @@ def test_a_loaded_network_answers_as_the_saved_one(case, network, model):
 
 def test_the_input_is_the_familys_own(case, model):
     assert getattr(model, "size", None) == case.size
+
+
+def test_a_file_may_say_what_its_encoder_was_shown(tmp_path):
+    form = IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), 24, 48)
+    plain, other = (
+        _loaded("identity", randomised(IResNet(form)), tmp_path, config)
+        for config in ({}, {"template": "ffhq", "same_person": 0.5})
+    )
+    assert (plain.template, plain.same_person) == ("arcface", SAME_PERSON)
+    assert (other.template, other.same_person) == ("ffhq", 0.5)
+    with pytest.raises(UnsupportedCheckpoint, match='template is "passport", expected one of: '):
+        _loaded("identity", randomised(IResNet(form)), tmp_path, {"template": "passport"})
 
 
 def test_gradients_reach_the_whole_picture_or_its_eyes(case, model):

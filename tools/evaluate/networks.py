@@ -73,4 +73,5 @@ def load_judge() -> IdentityEncoder:
     checkpoint = read_checkpoint(demo_file("judge"))
     judge = Judge(JudgeConfig(**checkpoint.config))
     judge.load_state_dict(checkpoint.tensors)
-    return IdentityEncoder(judge.eval().requires_grad_(False), size=judge.config.input_size)
+    judge = judge.eval().requires_grad_(False)
+    return IdentityEncoder(judge, size=judge.config.input_size, template="demo")

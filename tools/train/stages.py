@@ -35,6 +35,7 @@ from .lessons import (
 LICENCE = "MIT"
 PORTRAIT_SIZE = 64  # pixels
 PARSER_INPUT = 256  # pixels that the parser enlarges a portrait to
+TEMPLATE = "demo"  # which portraits are drawn to
 PEOPLE, PICTURES_EACH = 6144, 5
 EMBEDDING = 256
 
@@ -80,7 +81,7 @@ def perceptual_lesson(done: Networks) -> Lesson:
 
 def denoiser_lesson(lesson: type[DenoiserLesson], done: Networks, start: str = "") -> Lesson:
     """On a new U-Net, or on a copy of the one of the stage `start`."""
-    encoder = IdentityEncoder(done["identity"], PORTRAIT_SIZE)
+    encoder = IdentityEncoder(done["identity"], PORTRAIT_SIZE, template=TEMPLATE)
     if start:
         unet = cast(UNet, copy.deepcopy(done[start]).train().requires_grad_(True))
     else:
@@ -90,7 +91,11 @@ def denoiser_lesson(lesson: type[DenoiserLesson], done: Networks, start: str = "
 
 TRAINING_STAGES = (
     TrainingStage(
-        "identity", 1, Course((500, 600), 80), lambda _: IdentityLesson(IResNet(IDENTITY_CONFIG))
+        "identity",
+        1,
+        Course((500, 600), 80),
+        lambda _: IdentityLesson(IResNet(IDENTITY_CONFIG)),
+        facts={"template": TEMPLATE},
     ),
     TrainingStage(
         "denoiser",
