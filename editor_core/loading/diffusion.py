@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..checkpoints.reading import Checkpoint
 from ..diffusion.process import DiffusionModel, FixedVariance, GaussianDiffusion, Predicts
-from ..models.configs import Hints, is_published, warn_assumed
+from ..models.configs import Hints, count_values, is_published, warn_assumed
 from ..models.unet import PUBLISHED_UNETS, UNet, UNetConfig
 from ..models.unet2d import PUBLISHED_UNET2DS, UNet2D, UNet2DConfig, with_current_names
 from .families import family_of
@@ -56,8 +56,8 @@ def config_hints(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     family, known = family_of(checkpoint).name, identify(checkpoint.path)
     hints: dict[str, Any] = {}
-    if family == ADM and is_published(checkpoint.tensors, PUBLISHED_UNETS):
-        hints = {**ADM_DEFAULTS}
+    if family == ADM and (size := PUBLISHED_UNETS.get(count_values(checkpoint.tensors))):
+        hints = {**ADM_DEFAULTS, "image_size": size}
     elif family == DIFFUSERS:
         published = is_published(checkpoint.tensors, PUBLISHED_UNET2DS)
         hints = {**(DIFFUSERS_DEFAULTS if published else {}), **diffusers_config(checkpoint.path)}

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,9 +22,14 @@ def count_children(tensors: StateDict, name: str) -> int:
     return len({key[len(below) :].split(".")[0] for key in tensors if key.startswith(below)})
 
 
-def is_published(tensors: StateDict, parameter_counts: set[int]) -> bool:
+def is_published(tensors: StateDict, parameter_counts: Collection[int]) -> bool:
     """Whether a network has as many parameters as one of the published ones."""
-    return sum(tensor.numel() for tensor in tensors.values()) in parameter_counts
+    return count_values(tensors) in parameter_counts
+
+
+def count_values(tensors: StateDict) -> int:
+    """How many numbers all tensors have together."""
+    return sum(tensor.numel() for tensor in tensors.values())
 
 
 def warn_assumed(lacking: str, defaults: Hints, hints: Hints, remedy: str) -> None:

@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import torch
@@ -19,13 +20,15 @@ from .configs import Hints, StateDict, count_children, is_published, warn_assume
 
 NORM_GROUPS = 32  # of every group normalisation: all widths are multiples of it
 PUBLISHED_HEAD_CHANNELS = 64
-PUBLISHED_UNETS = {  # by parameter count; all have 64-channel heads in legacy order, 256x256 pixels
-    554_388_998,  # DiffFace
-    552_814_086,  # OpenAI, unconditional
-    553_838_086,  # OpenAI, class-conditional
-    93_563_910,  # FFHQ and CelebA-HQ
+PUBLISHED_UNETS = {  # picture sizes by parameter count; all have 64-channel heads, legacy order
+    554_388_998: 256,  # DiffFace
+    552_814_086: 256,  # OpenAI, unconditional
+    553_838_086: 256,  # OpenAI, class-conditional
+    93_563_910: 256,  # FFHQ and CelebA-HQ
+    159_788_454: 512,  # DifFace, FFHQ
+    124_056_710: 256,  # DifFace, FFHQ
 }
-UPSAMPLER = re.compile(r"output_blocks\.\d+\.[1-9]\d*\.(in_layers\.2|conv)\.weight")
+UPSAMPLER = re.compile(r"output_blocks\.(\d+)\.[1-9]\d*\.(in_layers\.2|conv)\.weight")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class UNetConfig:
 
     model_channels: int
     channel_mult: tuple[float, ...]  # width of each level, in units of model_channels
-    num_res_blocks: int  # of each level on the way down; one more on the way up
+    num_res_blocks: int | tuple[int, ...]  # of each level down, or level by level; up, one more
     attention_factors: tuple[int, ...]  # downsampling factors at which there is attention
     num_heads: int | None = None
     head_channels: int | None = None
@@ -54,6 +57,11 @@ class UNetConfig:
             )
         if (order := self.attention_order) not in ("legacy", "new"):
             raise ValueError(f"attention_order is {order!r}: expected 'legacy' or 'new'")
+        if len(self.res_blocks) != self.levels:
+            raise ValueError(
+                f"num_res_blocks is {self.num_res_blocks}: expected a number for each of "
+                f"{self.levels} levels, or one for all"
+            )
         if any(self.width(level) % NORM_GROUPS for level in range(self.levels)):
             raise ValueError(
                 f"widths {self.model_channels} x {self.channel_mult} are not all multiples of "
@@ -73,19 +81,19 @@ class UNetConfig:
         Raises:
             KeyError: The tensors are not those of a whole network.
         """
-        upsamplers = [found[1] for found in map(UPSAMPLER.fullmatch, tensors) if found]
-        levels = 1 + len(upsamplers)
-        depth = count_children(tensors, "input_blocks") // levels  # with the block that resizes
-        first_of_level = [f"input_blocks.{1 + level * depth}" for level in range(levels)]
+        upsamplers = [found for found in map(UPSAMPLER.fullmatch, tensors) if found]
+        depths = _depths(tensors, [int(found[1]) for found in upsamplers])
+        starts = accumulate(depths[:-1], lambda start, depth: start + depth + 1, initial=1)
+        first_of_level = [f"input_blocks.{start}" for start in starts]
         widths = [len(tensors[f"{block}.0.out_layers.3.bias"]) for block in first_of_level]
         model_channels = tensors["time_embed.0.weight"].shape[1]
         attended = (f"{block}.1.qkv.weight" in tensors for block in first_of_level)
         return cls(
             model_channels=model_channels,
             channel_mult=tuple(width / model_channels for width in widths),
-            num_res_blocks=depth - 1,
+            num_res_blocks=depths[0] if len(set(depths)) == 1 else depths,
             attention_factors=tuple(2**level for level, found in enumerate(attended) if found),
-            resblock_updown="in_layers.2" in upsamplers,
+            resblock_updown="in_layers.2" in [found[2] for found in upsamplers],
             scale_shift_norm=len(tensors["input_blocks.1.0.emb_layers.1.bias"]) == 2 * widths[0],
             identity_channels=_size(tensors, "id_embed.0.weight", dim=1),
             num_classes=_size(tensors, "label_emb.weight", dim=0),
@@ -97,6 +105,12 @@ class UNetConfig:
     @property
     def levels(self) -> int:
         return len(self.channel_mult)
+
+    @property
+    def res_blocks(self) -> tuple[int, ...]:
+        """Residual blocks of each level on the way down."""
+        blocks = self.num_res_blocks
+        return (blocks,) * self.levels if isinstance(blocks, int) else tuple(blocks)
 
     @property
     def embedding_channels(self) -> int:
@@ -115,6 +129,12 @@ class UNetConfig:
         return heads
 
 
+def _depths(tensors: StateDict, last_of_level: list[int]) -> tuple[int, ...]:
+    """Residual blocks of each level down; all levels but the first end in an upsampler going up."""
+    ends = [-1, *sorted(last_of_level), count_children(tensors, "output_blocks") - 1]
+    return tuple(end - before - 1 for before, end in pairwise(ends))[::-1]
+
+
 def _size(tensors: StateDict, name: str, dim: int) -> int | None:
     return tensors[name].shape[dim] if name in tensors else None
 
@@ -123,10 +143,11 @@ def _attention(tensors: StateDict, hints: Hints, widths: list[int]) -> dict[str,
     """How attention is split: as hinted, else as published, with a warning where unsure."""
     heads = {key: hints[key] for key in ("num_heads", "head_channels") if hints.get(key)}
     order = hints.get("attention_order")
-    even = all(width % PUBLISHED_HEAD_CHANNELS == 0 for width in widths)
+    published = is_published(tensors, PUBLISHED_UNETS)
+    even = published or all(width % PUBLISHED_HEAD_CHANNELS == 0 for width in widths)
     default = {"head_channels": PUBLISHED_HEAD_CHANNELS} if even else {"num_heads": 4}
     split = {**(heads or default), "attention_order": order or "legacy"}
-    if not is_published(tensors, PUBLISHED_UNETS) and not (heads and order):
+    if not published and not (heads and order):
         lacking = "the tensors do not tell how attention is split"
         remedy = "name num_heads or head_channels, and attention_order, where that is wrong"
         warn_assumed(lacking, split, {}, remedy)
@@ -299,7 +320,7 @@ def _down_path(config: UNetConfig) -> nn.ModuleList:
     width = config.width(0)
     blocks = [ConditionedSequential(conv3x3(config.in_channels, width))]
     for level in range(config.levels):
-        for _ in range(config.num_res_blocks):
+        for _ in range(config.res_blocks[level]):
             blocks.append(ConditionedSequential(*_layers(config, level, width)))
             width = config.width(level)
         if level < config.levels - 1:
@@ -315,8 +336,8 @@ def _down_path(config: UNetConfig) -> nn.ModuleList:
 def _up_path(config: UNetConfig) -> nn.ModuleList:
     width, blocks = config.width(config.levels - 1), []
     for level in reversed(range(config.levels)):
-        for index in range(config.num_res_blocks + 1):
-            last = index == config.num_res_blocks  # joins what the level above gave this one
+        for index in range(config.res_blocks[level] + 1):
+            last = index == config.res_blocks[level]  # joins what the level above gave this one
             skip = config.width(max(level - 1, 0) if last else level)
             layers = _layers(config, level, width + skip)
             width = config.width(level)

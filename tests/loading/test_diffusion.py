@@ -16,7 +16,7 @@ from guided_face_edit.editor_core.editing import edit_face
 from guided_face_edit.editor_core.guidance.terms import TermSettings
 from guided_face_edit.editor_core.loading.diffusion import diffusion_model
 from guided_face_edit.editor_core.loading.models import FaceModels, find_models, load_diffusion
-from guided_face_edit.editor_core.models.unet import UNet
+from guided_face_edit.editor_core.models.unet import UNet, UNetConfig
 from guided_face_edit.editor_core.models.unet2d import UNet2D, UNet2DConfig
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.tests.support.containers import CONTAINERS
@@ -130,6 +130,25 @@ def test_a_network_of_the_published_size_needs_no_config():
         model = diffusion_model(Checkpoint(Path(__file__), tensors, {"config": {}}))
     assert model.network.config == google
     assert (model.image_size, model.fixed, len(model.diffusion.betas)) == (256, "small", 1000)
+
+
+def test_a_network_of_diffaces_size_has_its_pictures():
+    blocks = (1, 2, 2, 2, 2, 3, 4)
+    config = UNetConfig(
+        32,
+        (1, 2, 4, 8, 8, 16, 16),
+        blocks,
+        (16, 32, 64),
+        head_channels=64,
+        resblock_updown=False,
+    )
+    with torch.device("meta"):
+        tensors = UNet(config).state_dict()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = diffusion_model(Checkpoint(Path(__file__), tensors, {"config": {}}))
+    assert model.network.config == config
+    assert (model.image_size, model.predicts, len(model.diffusion.betas)) == (512, "epsilon", 1000)
 
 
 def test_what_is_assumed_of_an_unknown_network_is_said_in_a_warning(tmp_path):

@@ -1,5 +1,6 @@
 """The U-Net in every published form."""
 
+import hashlib
 import json
 import warnings
 from dataclasses import replace
@@ -22,7 +23,30 @@ FORMS = {
     "fixed variance": replace(TINY_UNET, out_channels=3),
     "three levels": replace(TINY_UNET, channel_mult=(1, 1, 2), attention_factors=(2, 4)),
     "half-width first level": replace(TINY_UNET, model_channels=64, channel_mult=(0.5, 1, 1)),
+    "blocks by level": replace(
+        TINY_UNET, channel_mult=(1, 1, 2), num_res_blocks=(1, 3, 2), attention_factors=(2, 4)
+    ),
+    "blocks by level, convolutions resize": replace(
+        TINY_UNET, channel_mult=(1, 2, 2), num_res_blocks=(2, 1, 2), resblock_updown=False
+    ),
     "two blocks, no attention": replace(TINY_UNET, num_res_blocks=2, attention_factors=()),
+}
+DIFFACE = {  # its two networks: tensors, numbers, and the beginning of the layout's digest
+    "512": (
+        UNetConfig(
+            32,
+            (1, 2, 4, 8, 8, 16, 16),
+            (1, 2, 2, 2, 2, 3, 4),
+            (16, 32, 64),
+            head_channels=64,
+            resblock_updown=False,
+        ),
+        (630, 159_788_454, "03b6283991887e81"),
+    ),
+    "256": (
+        UNetConfig(128, (1, 1, 2, 2, 4, 4), 2, (16, 32), head_channels=64, resblock_updown=False),
+        (456, 124_056_710, "df96aa82aab923ff"),
+    ),
 }
 
 
@@ -138,6 +162,7 @@ def test_conditions_must_fit_the_network(config, given, message):
         ({"head_channels": None}, "got None and None"),
         ({"attention_order": "newest"}, "attention_order is 'newest'"),
         ({"model_channels": 40}, "not all multiples of 32"),
+        ({"num_res_blocks": (1, 2, 2)}, r"num_res_blocks is \(1, 2, 2\): expected .* of 2 levels"),
     ],
 )
 def test_config_refuses_what_no_network_is(changes, message):
@@ -167,6 +192,19 @@ def test_the_published_network_is_known(root):
     with torch.device("meta"):
         tensors = UNet(config).state_dict()
     assert {name: list(t.shape) for name, t in tensors.items()} == json.loads(text)["Model.pt"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert UNetConfig.from_state_dict(tensors) == config
+
+
+@pytest.mark.parametrize(("config", "facts"), DIFFACE.values(), ids=DIFFACE)
+def test_diffaces_networks_are_known(config, facts):
+    """Names and shapes are those that DifFace's own class has under its published settings."""
+    with torch.device("meta"):
+        tensors = UNet(config).state_dict()
+    lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    assert (len(lines), sum(t.numel() for t in tensors.values()), digest[:16]) == facts
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert UNetConfig.from_state_dict(tensors) == config
