@@ -145,8 +145,15 @@ class LoadIdentityModel(LoaderNode):
         return schema(
             "LoadIdentityModel",
             "The network that tells whose face it is: ArcFace of DiffFace, SimSwap or "
-            "insightface, IR-SE50, or FaceNet.",
-            search_aliases=["arcface", "insightface", "facenet", "face embedding model"],
+            "insightface, IR-SE50, AdaFace, or FaceNet.",
+            search_aliases=[
+                "arcface",
+                "insightface",
+                "adaface",
+                "cvlface",
+                "facenet",
+                "face embedding model",
+            ],
             inputs=[cls.file_input()],
             outputs=[output(sockets.IdentityModel, "identity_model", "Use one in a whole graph.")],
         )

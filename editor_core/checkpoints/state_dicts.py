@@ -16,7 +16,8 @@ WRAPPERS = (  # names under which scripts put the network, the one that is best 
     *("model_state_dict", "state_dict", "model_state", "params", "model", "net", "network"),
     "module",
 )
-PREFIXES = re.compile(r"\A(?:module\.|_orig_mod\.)*")  # of DataParallel and of torch.compile
+# Of DataParallel, of torch.compile, and of the class in which CVLface wraps its own wrapper.
+PREFIXES = re.compile(r"\A(?:module\.|_orig_mod\.|model\.(?=net\.))*")
 MODULE_PARTS = ("_parameters", "_buffers", "_modules")  # of a module
 MAX_MEMBERS = 50_000  # parameters, buffers and modules of a module
 MAX_NAME = 500  # characters

@@ -33,6 +33,19 @@ FAMILIES = (
     Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
     Family("insightface ResNet", "identity", ("layer1.0.bn3.weight", "features.weight")),
     Family("IR-SE", "identity", ("input_layer.0.weight", "body.0.res_layer.4.running_mean")),
+    Family(
+        "CVLface IR",
+        "identity",
+        ("net.input_layer.0.weight", "net.body.0.res_layer.5.running_mean"),
+    ),
+    Family(
+        "AdaFace IR",
+        "identity",
+        ("model.input_layer.0.weight", "model.body.0.res_layer.5.running_mean"),
+    ),
+    Family(  # its network alone
+        "AdaFace IR", "identity", ("input_layer.0.weight", "body.0.res_layer.5.running_mean")
+    ),
     Family("FaceNet", "identity", ("conv2d_1a.conv.weight", "mixed_6a.branch0.conv.weight")),
     Family("EyeNet", "gaze", ("pre.0.conv.weight", "outs.0.conv.weight", "gaze_fc2.weight")),
     Family("L2CS-Net", "gaze", ("fc_yaw_gaze.weight", "layer1.0.conv3.weight")),
@@ -45,7 +58,6 @@ UNSUPPORTED = {  # by one name that gives each away
     "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
     "temb.dense.0.weight": "an SDEdit U-Net",
     "decode_head.classifier.weight": "SegFormer",
-    "body.0.res_layer.2.running_mean": "an AdaFace network",
     "conv2_dw.conv.weight": "MobileFaceNet",
     "gaze_fc.0.weight": "ETH-XGaze",
     "vit.patch_embed.proj.weight": "UniGaze",
@@ -67,7 +79,7 @@ def detect(names: Iterable[str]) -> Family:
     examples = ", ".join(sorted(present)[:3]) or "none"
     found = next(known, f"{len(present)} tensors of no known layout ({examples})")
     raise UnsupportedCheckpoint(
-        f"expected one of {', '.join(family.name for family in FAMILIES)}, "
+        f"expected one of {', '.join(dict.fromkeys(family.name for family in FAMILIES))}, "
         f"got {found}: choose a file of a supported network"
     )
 

@@ -212,8 +212,9 @@ LOADERS: dict[str, Callable[[StrPath], Any]] = {
 def _load(path: StrPath, kind: str) -> Any:
     with _checkpoint(path, kind) as checkpoint:
         recipe = RECIPES[family_of(checkpoint).name]
-        config = recipe.config.from_state_dict(checkpoint.tensors)
-        network = load_network(recipe.network, config, checkpoint.tensors)
+        tensors = recipe.tensors(checkpoint.tensors)
+        config = recipe.config.from_state_dict(tensors)
+        network = load_network(recipe.network, config, tensors)
         network = channels_last(network) if recipe.channels_last else network
         return recipe.model(network, checkpoint.config)
 

@@ -11,7 +11,9 @@ from ..face.identity import SAME_PERSON, IdentityEncoder
 from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser, FacePart
 from ..face.templates import require_template
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
+from ..models.adaface import AdaFace, AdaFaceConfig, network_alone
 from ..models.bisenet import BiSeNet, BiSeNetConfig
+from ..models.configs import StateDict
 from ..models.eyenet import EyeNet, EyeNetConfig
 from ..models.facenet import FaceNet, FaceNetConfig
 from ..models.insightface import InsightFace, InsightFaceConfig
@@ -33,6 +35,7 @@ class Recipe:
     config: Any  # the class of the network's configuration, with `from_state_dict`
     model: MakeModel
     channels_last: bool = True
+    tensors: Callable[[StateDict], StateDict] = dict  # the network's, out of those of the file
 
 
 def _encoder(
@@ -71,11 +74,27 @@ def _parser(normalise: Normalise, classes: Sequence[FacePart]) -> MakeModel:
     return model
 
 
+# Identity distances of one person, by data: a cosine of 0.3 is where CVLface's own verification
+# draws the line by default (its `apps/verification`).
+CVLFACE_SAME_PERSON = 0.7
+
 RECIPES: Mapping[str, Recipe] = {  # by family
     "ArcFace ResNet": Recipe(IResNet, IResNetConfig, _encoder(imagenet_normalise)),
     "insightface ResNet": Recipe(InsightFace, InsightFaceConfig, _encoder(unchanged)),
     "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first)),
     "FaceNet": Recipe(FaceNet, FaceNetConfig, _encoder(facenet_normalise, size=160)),
+    "CVLface IR": Recipe(
+        AdaFace,
+        AdaFaceConfig,
+        _encoder(unchanged, same_person=CVLFACE_SAME_PERSON),
+        tensors=network_alone,
+    ),
+    "AdaFace IR": Recipe(
+        AdaFace,
+        AdaFaceConfig,
+        _encoder(blue_first, same_person=CVLFACE_SAME_PERSON),
+        tensors=network_alone,
+    ),
     "BiSeNet": Recipe(BiSeNet, BiSeNetConfig, _parser(imagenet_normalise, BISENET_CLASSES)),
     "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
     "EyeNet": Recipe(

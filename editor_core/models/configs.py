@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -37,6 +38,16 @@ def warn_assumed(lacking: str, defaults: Hints, hints: Hints, remedy: str) -> No
     assumed = ", ".join(f"{key} {value}" for key, value in defaults.items() if key not in hints)
     if assumed:
         warnings.warn(f"{lacking}: assuming {assumed}; {remedy}", stacklevel=4)
+
+
+def row_sizes(tensors: StateDict, last_convolution: str) -> dict[str, Any]:
+    """The fields of an `ArcFaceConfig`, of a network whose blocks stand in one row, `body`."""
+    blocks = range(count_children(tensors, "body"))
+    all_widths = [len(tensors[f"body.{index}.{last_convolution}.weight"]) for index in blocks]
+    widths, layers = zip(*((w, len(list(run))) for w, run in groupby(all_widths)), strict=True)
+    embedding, features = tensors["output_layer.3.weight"].shape
+    input_size = math.isqrt(features // widths[-1]) * STRIDE
+    return {"layers": layers, "widths": widths, "embedding": embedding, "input_size": input_size}
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """IR-SE50 and its kin: improved residual networks (ArcFace, Deng et al. 2019) with squeeze and
 excitation (Hu et al. 2018) or without, under the names of the widely used `model_ir_se50.pth`."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain
 
 from torch import Tensor, nn
 
 from .blocks import SQUEEZE, make_stages, projection
-from .configs import STRIDE, ArcFaceConfig, StateDict, count_children
+from .configs import ArcFaceConfig, StateDict, row_sizes
 
 
 @dataclass(frozen=True)
@@ -21,13 +20,8 @@ class IRSEConfig(ArcFaceConfig):
     @classmethod
     def from_state_dict(cls, tensors: StateDict) -> "IRSEConfig":
         """The configuration of a network, from the names and shapes of its tensors."""
-        blocks = range(count_children(tensors, "body"))
-        all_widths = [len(tensors[f"body.{index}.res_layer.3.weight"]) for index in blocks]
-        widths, layers = zip(*((w, len(list(run))) for w, run in groupby(all_widths)), strict=True)
-        embedding, features = tensors["output_layer.3.weight"].shape
-        input_size = math.isqrt(features // widths[-1]) * STRIDE
         use_se = "body.0.res_layer.5.fc1.weight" in tensors
-        return cls(layers, widths, embedding, input_size, use_se)
+        return cls(**row_sizes(tensors, last_convolution="res_layer.3"), use_se=use_se)
 
 
 class IRSE(nn.Module):

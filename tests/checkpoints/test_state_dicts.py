@@ -73,6 +73,11 @@ def test_a_prefix_that_only_some_names_have_is_theirs(tmp_path):
     assert set(read_checkpoint(tmp_path / "m").tensors) == set(weights)
 
 
+def test_cvlfaces_outer_wrapper_is_none_of_the_network(tmp_path):
+    save_file({f"model.net.{name}": tensor for name, tensor in WEIGHT.items()}, tmp_path / "m")
+    assert set(read_checkpoint(tmp_path / "m").tensors) == {f"net.{name}" for name in WEIGHT}
+
+
 class Optimizer:
     """One whose state has parameters for its keys."""
 

@@ -18,7 +18,7 @@ def case(request):
 @pytest.fixture(scope="module")
 def tensors(case):
     with torch.device("meta"):
-        return case.network(case.form).state_dict()
+        return case.published(case.network(case.form)).state_dict()
 
 
 def test_a_family_is_known_by_its_names_alone(case, tensors):

@@ -1,5 +1,6 @@
 """Networks of every family load from every container, with the input they were trained on."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,21 @@ from guided_face_edit.editor_core.face.identity import SAME_PERSON
 from guided_face_edit.editor_core.face.parsing import parse_face, parts_named
 from guided_face_edit.editor_core.loading.families import FAMILIES
 from guided_face_edit.editor_core.loading.inspection import inspect
+from guided_face_edit.editor_core.loading.models import load_identity
 from guided_face_edit.editor_core.loading.recipes import RECIPES
+from guided_face_edit.editor_core.models.adaface import AdaFace
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
 from guided_face_edit.tests.support.containers import CONTAINERS
-from guided_face_edit.tests.support.families import CASES, LOADERS, SMALL_PARSENET, randomised
+from guided_face_edit.tests.support.families import (
+    CASES,
+    LOADERS,
+    SMALL_ADAFACE,
+    SMALL_PARSENET,
+    randomised,
+)
 
 SIZE = 96  # of the pictures
 BISENET_ORDER = (
@@ -48,7 +57,9 @@ def network(case):
 
 @pytest.fixture(scope="module")
 def model(case, network, tmp_path_factory):
-    return _loaded(case.kind, network, tmp_path_factory.mktemp("model"), case.config)
+    return _loaded(
+        case.kind, case.published(network), tmp_path_factory.mktemp("model"), case.config
+    )
 
 
 def _loaded(kind: str, network: nn.Module, folder: Any, config: Any = None) -> Any:
@@ -83,14 +94,14 @@ def test_every_family_has_a_recipe_and_a_case():
 
 
 def test_its_file_is_inspected_as_such(case, network, tmp_path):
-    torch.save(network.state_dict(), tmp_path / "m.pt")
+    torch.save(case.published(network).state_dict(), tmp_path / "m.pt")
     report = inspect(tmp_path / "m.pt")
     assert (report.family, report.kind) == (case.family, case.kind)
 
 
 @pytest.mark.parametrize("save", CONTAINERS.values(), ids=CONTAINERS)
 def test_every_container_gives_the_same_network(case, network, save, tmp_path):
-    save(network, tmp_path / "m.bin")
+    save(case.published(network), tmp_path / "m.bin")
     loaded = LOADERS[case.kind](tmp_path / "m.bin").network
     assert loaded.config == network.config and not loaded.training
     mine, its = network.state_dict(), loaded.state_dict()
@@ -141,6 +152,8 @@ def test_a_picture_has_the_same_answer_in_any_company(case, model):
         ("ArcFace ResNet", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("insightface ResNet", lambda rgb: (rgb / 255 - 0.5) / 0.5),
         ("IR-SE", lambda rgb: (rgb.flip(1) / 255 - 0.5) / 0.5),
+        ("CVLface IR", lambda rgb: (rgb / 255 - 0.5) / 0.5),
+        ("AdaFace IR", lambda rgb: (rgb.flip(1) / 255 - 0.5) / 0.5),
         ("FaceNet", lambda rgb: (rgb - 127.5) / 128),
         ("BiSeNet", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("ParseNet", lambda rgb: (rgb / 255 - 0.5) / 0.5),
@@ -149,7 +162,7 @@ def test_a_picture_has_the_same_answer_in_any_company(case, model):
 )
 def test_the_levels_of_a_picture_become_what_the_network_was_trained_on(family, level, tmp_path):
     case = next(case for case in CASES if case.family == family)
-    model = _loaded(case.kind, case.network(case.form), tmp_path)
+    model = _loaded(case.kind, case.published(case.network(case.form)), tmp_path)
     rgb = torch.tensor([0.0, 100, 255, 30, 7, 200]).view(2, 3, 1, 1)
     torch.testing.assert_close(model.normalise(rgb / 127.5 - 1), level(rgb), rtol=1e-5, atol=1e-5)
 
@@ -170,6 +183,34 @@ def test_a_mask_is_of_the_part_that_the_network_means(network, last, classes, tm
         weight[index] = 1000
         found = parse_face(parser, _images(1))
         assert found.mask(part).all() and found.labels.unique().tolist() == [int(part)]
+
+
+class ModelCheckpoint:
+    """A callback, under whose class Lightning keeps its state."""
+
+
+class Hyperparameters(dict):
+    """Lightning's, as a dictionary of a class of its own."""
+
+
+def test_adafaces_own_checkpoint_gives_its_network_alone(tmp_path):
+    """All that Lightning saves stands beside the tensors, and in them the head of the training."""
+    network = randomised(AdaFace(SMALL_ADAFACE))
+    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    content = {
+        "epoch": 25,
+        "pytorch-lightning_version": "1.4.4",
+        "state_dict": {**tensors, "head.kernel": torch.ones(24, 7), "head.t": torch.zeros(1)},
+        "callbacks": {ModelCheckpoint: {"best_model_score": torch.tensor(0.9)}},
+        "optimizer_states": [{"state": {0: {"momentum_buffer": torch.ones(2)}}}],
+        "lr_schedulers": [{"milestones": Counter([12, 20, 24]), "_last_lr": [0.1]}],
+        "hyper_parameters": Hyperparameters(arch="ir_50", lr=0.1),
+    }
+    torch.save(content, tmp_path / "adaface_ir50_ms1mv2.ckpt")
+    loaded = load_identity(tmp_path / "adaface_ir50_ms1mv2.ckpt")
+    assert loaded.network.config == SMALL_ADAFACE
+    faces = _images(1)
+    torch.testing.assert_close(loaded.embed(faces), replace(loaded, network=network).embed(faces))
 
 
 def _looking(yaw_bins: list[int], pitch_bins: list[int], bins: int) -> L2CS:

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceConfig
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
 from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
@@ -23,6 +24,7 @@ SMALL = [
     (InsightFace, InsightFaceConfig((1, 3, 2, 1), (4, 8, 12, 16), 24, 48)),
     (IRSE, IRSEConfig((1, 3, 2, 1), (16, 32, 48, 64), 24, 48)),
     (IRSE, IRSEConfig((2, 1, 1, 2), (4, 8, 12, 16), 8, 32, use_se=False)),
+    (AdaFace, AdaFaceConfig((1, 3, 2, 1), (4, 8, 12, 16), 24, 48)),
     (FaceNet, FaceNetConfig((1, 2, 3), width=2, embedding=24, num_classes=5)),
     (FaceNet, FaceNetConfig((1, 1, 1), width=4, embedding=8)),
     (ParseNet, ParseNetConfig(5, encoder=(4, 8, 12), depth=2, decoder=(10, 6))),

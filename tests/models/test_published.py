@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceConfig
 from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
 from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
 from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
@@ -27,18 +28,48 @@ IRESNETS = {  # depths of the stages, tensors, parameters, and the beginning of 
     100: ((3, 13, 30, 3), 925, 65_156_160, "dc48aa67c7449a7c"),
     200: ((6, 26, 60, 6), 1807, 118_833_920, "be360d6469b1859b"),
 }
+ADAFACES = {  # the same, of the networks of AdaFace and CVLface
+    18: ((2, 2, 2, 2), 179, 24_020_352, "7f81612e44f88213"),
+    34: ((3, 4, 6, 3), 323, 34_134_080, "8e4802ce91d41a3e"),
+    50: ((3, 4, 14, 3), 467, 43_585_600, "f4579210f21b784b"),
+    101: ((3, 13, 30, 3), 917, 65_150_912, "158339b02fa6756c"),
+}
+
+
+def _layout(network):
+    """How many tensors and parameters a network has, and its layout's digest."""
+    tensors = network.state_dict()
+    lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return len(lines), sum(parameter.numel() for parameter in network.parameters()), digest[:16]
 
 
 @pytest.mark.parametrize("depth", IRESNETS)
 def test_an_iresnet_has_the_published_tensors(depth):
-    layers, count, parameters, digest = IRESNETS[depth]
+    layers, *layout = IRESNETS[depth]
     with torch.device("meta"):
         network = InsightFace(InsightFaceConfig(layers))
-    tensors = network.state_dict()
-    lines = sorted(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
-    assert len(lines) == count
-    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-    assert hashlib.sha256("\n".join(lines).encode()).hexdigest().startswith(digest)
+    assert _layout(network) == tuple(layout)
+
+
+@pytest.mark.parametrize("depth", ADAFACES)
+def test_an_adaface_has_the_published_tensors(depth):
+    layers, *layout = ADAFACES[depth]
+    with torch.device("meta"):
+        network = AdaFace(AdaFaceConfig(layers))
+    assert _layout(network) == tuple(layout)
+    assert AdaFaceConfig.from_state_dict(network.state_dict()) == network.config
+
+
+def test_an_adaface_gives_the_numbers_of_the_published_code():
+    network = AdaFace(AdaFaceConfig((2, 2, 2, 2))).eval()
+    network.load_state_dict(fill(network.state_dict(), FILL, 3))
+    expected = [-0.00295, 0.01291, 0.03685, 0.01902, -0.06442, 0.05266, 0.00488, -0.01421]
+    with torch.no_grad():
+        embedding = network(_picture(112))[0]
+    torch.testing.assert_close(embedding.norm(), torch.tensor(57.94168), rtol=1e-5, atol=0)
+    direction = embedding[:8] / embedding.norm()
+    torch.testing.assert_close(direction, torch.tensor(expected), rtol=0, atol=1e-5)
 
 
 def test_an_iresnet_gives_the_numbers_of_the_published_code():

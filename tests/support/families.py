@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ...editor_core.loading.models import load_gaze, load_identity, load_parser
+from ...editor_core.models.adaface import AdaFace, AdaFaceConfig
 from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ...editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ...editor_core.models.facenet import FaceNet, FaceNetConfig
@@ -30,8 +31,12 @@ class Case:
     form: Any
     size: int | None  # of its input, in pixels
     config: dict[str, int] = field(default_factory=dict)
+    published: Callable[[nn.Module], nn.Module] = lambda network: (
+        network
+    )  # with the names of its file
 
 
+SMALL_ADAFACE = AdaFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48)
 SMALL_PARSENET = ParseNetConfig(encoder=(4, 8), depth=1, decoder=(4,))
 CASES = [
     Case(
@@ -50,6 +55,23 @@ CASES = [
     ),
     Case("IR-SE", "identity", IRSE, IRSEConfig((1, 2, 1, 1), (16, 32, 48, 64), 24, 48), 48),
     Case("IR-SE", "identity", IRSE, IRSEConfig((1, 2, 1, 1), (4, 8, 12, 16), 8, 32, False), 32),
+    Case(
+        "CVLface IR",
+        "identity",
+        AdaFace,
+        SMALL_ADAFACE,
+        48,
+        published=lambda network: nn.ModuleDict({"net": network}),
+    ),
+    Case(
+        "AdaFace IR",
+        "identity",
+        AdaFace,
+        SMALL_ADAFACE,
+        48,
+        published=lambda network: nn.ModuleDict({"model": network, "head": nn.Linear(24, 5)}),
+    ),
+    Case("AdaFace IR", "identity", AdaFace, AdaFaceConfig((2, 1, 1, 1), (4, 8, 12, 16), 8, 32), 32),
     Case("FaceNet", "identity", FaceNet, FaceNetConfig((1, 1, 1), 2, 24, num_classes=5), 160),
     Case("FaceNet", "identity", FaceNet, FaceNetConfig((1, 1, 1), 2, 24), 96, {"size": 96}),
     Case("BiSeNet", "parser", BiSeNet, BiSeNetConfig(width=8), 512),
