@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .autograd import gradients
-from .diffusion.blending import LinearRamp, NoisedBackground, composite
-from .diffusion.noise import Noise, PerImageNoise
-from .diffusion.process import Denoiser, DiffusionModel, GaussianDiffusion
-from .diffusion.sampling import (
-    Guider,
-    Sampler,
-    Step,
-    StepCallback,
-    batch_index,
-    sample_ddim,
-    sample_ddpm,
-)
+from .denoising import Recorder, denoise
+from .diffusion.blending import composite
+from .diffusion.noise import PerImageNoise
+from .diffusion.process import DiffusionModel
+from .diffusion.sampling import StepCallback
 from .face.eyes import EyeBoxes, find_eyes
 from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
-from .face.parsing import FaceParser, FaceParsing, face_mask, parse_face, require_face
+from .face.parsing import (
+    FACE_PARTS,
+    FaceParser,
+    FaceParsing,
+    face_mask,
+    parse_face,
+    parts_named,
+    require_face,
+)
 from .guidance.batch import EditBatch
-from .guidance.estimate import Estimate
-from .guidance.gradient import GradientGuider, IntervalGuider
-from .guidance.terms import TERMS, BoundTerm, GuidanceTerm, bind_terms
+from .guidance.terms import TERMS, GuidanceTerm, bind_terms
 from .guidance.views import RandomViews, Views
 from .images import signed, to_bchw, to_bhwc, to_mask, unit
 from .loading.models import FaceModels
 from .metrics import EditMetrics
 from .settings import EditSettings
-
-MakeGuider = Callable[[Denoiser, GaussianDiffusion, Sequence[BoundTerm]], Guider]
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,7 @@ def edit_face(
     settings: EditSettings,
     *,
     mask: Tensor | None = None,
+    keep: Tensor | None = None,
     landmarks: Tensor | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
@@ -73,6 +70,8 @@ def edit_face(
         target: (n,S,S,3) in [0,1], aligned face crops of the diffusion model's size.
         settings: For instance `preset("diffface")`.
         mask: (n or 1,S,S) in [0,1], 1 where to edit; replaces the parsed face.
+        keep: (n or 1,S,S) in [0,1], 1 where the target stays bit for bit, whatever the mask: what
+            lies before the face.
         landmarks: (n,68,2) of the target, x and y in pixels, or its points 36, 39, 42 and 45;
             replace the parsed eyes.
         on_step: Called with every `Step`; may raise to cancel.
@@ -95,9 +94,8 @@ def edit_face(
         (1, 2, 64, 64, 3)
     """
     pictures = to_bchw(source, "source"), to_bchw(target, "target")
-    return edit_aligned(
-        models, *pictures, settings, mask=mask, landmarks=landmarks, on_step=on_step
-    )
+    options = {"mask": mask, "keep": keep, "landmarks": landmarks, "on_step": on_step}
+    return edit_aligned(models, *pictures, settings, **options)
 
 
 def edit_aligned(
@@ -107,6 +105,7 @@ def edit_aligned(
     settings: EditSettings,
     *,
     mask: Tensor | None = None,
+    keep: Tensor | None = None,
     landmarks: Tensor | None = None,
     people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
@@ -117,6 +116,12 @@ def edit_aligned(
     """
     if settings.exact:
         from .reference.pipeline import edit_exactly
+
+        if keep is not None:
+            raise ValueError(
+                'the preset "diffface-exact" has no keep, got one: choose another preset, or leave '
+                "the area out of the mask"
+            )
 
         options = {"mask": mask, "landmarks": landmarks, "people": people, "on_step": on_step}
         return edit_exactly(models, source, target, settings, **options)
@@ -133,6 +138,7 @@ def edit_aligned(
             encoder=models.identity,
             parser=models.parser,
             parsing=parsing,
+            keep=keep,
             people=people,
             on_step=on_step,
         )
@@ -152,7 +158,8 @@ def parse_pair(
     parsing = parse_face(models.parser, signed(target).to(faces.device))
     if mask is None:
         require_face(parsing, "target")
-        mask = face_mask(parsing, grow=settings.grow, feather=settings.feather)[:, 0]
+        before = parts_named(settings.keep_parts, none=True)
+        mask = face_mask(parsing, FACE_PARTS, settings.grow, settings.feather, before)[:, 0]
     return faces, parsing, mask
 
 
@@ -196,6 +203,7 @@ def edit_batch(
     encoder: IdentityEncoder | None = None,
     parser: FaceParser | None = None,
     parsing: FaceParsing | None = None,
+    keep: Tensor | None = None,
     people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
@@ -211,6 +219,7 @@ def edit_batch(
         encoder: Ranks the candidates by their distance to the embedding.
         parser: Finds the face of the edit where the background need not be kept.
         parsing: Of the targets by that parser, where it is there already.
+        keep: (n or 1,H,W) in [0,1], 1 where the target stays, whatever the mask.
         people: Targets of the same number get the same noise, by default each its own.
         on_step: Called with every `Step`; may raise to cancel.
 
@@ -220,7 +229,7 @@ def edit_batch(
     with gradients():
         numbers, k = people or range(len(target)), settings.candidates
         noise = PerImageNoise([settings.seed + n * k + each for n in numbers for each in range(k)])
-        batch = make_batch(model, target, mask, embedding, noise.generators, k)
+        batch = make_batch(model, target, mask, embedding, noise.generators, k, keep)
         if parser and parsing:
             batch.parsings.append((parser, parsing))
         recorder = Recorder(on_step)
@@ -239,93 +248,22 @@ def make_batch(
     embedding: Tensor | None,
     generators: Sequence[torch.Generator],
     candidates: int,
+    keep: Tensor | None = None,
 ) -> EditBatch:
     """What terms are bound to, on the model's device."""
     require_size(target, model.image_size)
+    kept = None if keep is None else to_mask(keep, target, "keep", empty=True).to(model.device)
+    area = to_mask(mask, target).to(model.device)
     return EditBatch(
         target=signed(target).to(model.device),
-        mask=to_mask(mask, target).to(model.device),
+        mask=area if kept is None else area * (1 - kept),
+        keep=kept,
         embedding=None
         if embedding is None
         else one_for_each(embedding, len(target), "targets").to(model.device),
         generators=generators,
         candidates=candidates,
     )
-
-
-def denoise(
-    model: DiffusionModel,
-    batch: EditBatch,
-    terms: Sequence[BoundTerm],
-    settings: EditSettings,
-    noise: Noise,
-    *,
-    on_step: StepCallback | None = None,
-) -> Tensor:
-    """Noise the targets, then denoise them under the terms: pred_x0 (n x candidates,3,H,W)."""
-    target, mask = batch.repeated(batch.target), batch.repeated(batch.mask)
-    diffusion = model.diffusion.respaced(settings.respacing)
-    start = first_index(diffusion.num_timesteps, settings.skip)
-    x_t = diffusion.q_sample(target, batch_index(start, target), noise.draw(target))
-    ramp = LinearRamp(diffusion, diffusion.percent(start), settings.ramp_end)
-    return sampler_of(settings)(
-        make_guider(
-            identity_denoiser(model, batch, diffusion, settings), diffusion, terms, settings
-        ),
-        diffusion,
-        x_t,
-        start,
-        noise=noise,
-        blend=NoisedBackground(target, mask, diffusion, ramp, settings.keep_background),
-        on_step=on_step,
-    )
-
-
-def identity_denoiser(
-    model: DiffusionModel, batch: EditBatch, diffusion: GaussianDiffusion, settings: EditSettings
-) -> Denoiser:
-    """The U-Net on a respaced schedule, with the sources' identities bound in."""
-    identity = None if batch.embedding is None else batch.repeated(batch.embedding)
-    low_memory = settings.memory == "low"
-    return model.denoiser(diffusion, identity, settings.clip_denoised, low_memory)
-
-
-def make_guider(
-    denoiser: Denoiser,
-    diffusion: GaussianDiffusion,
-    terms: Sequence[BoundTerm],
-    settings: EditSettings,
-    guider: MakeGuider = GradientGuider,
-) -> Guider:
-    """The denoiser under its terms, by the gradient and as often as the settings say."""
-    if settings.gradient == "estimate":
-        denoiser = Estimate(denoiser, diffusion)
-    return IntervalGuider(guider(denoiser, diffusion, terms), settings.guide_every)
-
-
-def sampler_of(settings: EditSettings) -> Sampler:
-    """The sampler that the settings name."""
-    return sample_ddpm if settings.sampler == "ddpm" else partial(sample_ddim, eta=settings.eta)
-
-
-def first_index(steps: int, skip: int) -> int:
-    """The index of the first step that is taken."""
-    if skip >= steps:
-        raise ValueError(f"skip is {skip} of {steps} steps: skip fewer than {steps}")
-    return steps - 1 - skip
-
-
-class Recorder:
-    """A callback that keeps every step's losses and passes the step on."""
-
-    def __init__(self, on_step: StepCallback | None) -> None:
-        self.on_step, self.metrics = on_step, EditMetrics()
-
-    def __call__(self, step: Step) -> None:
-        for name, losses in step.losses.items():
-            self.metrics.record(name, step.t, losses)
-        if self.on_step:
-            self.on_step(step)
 
 
 def final_mask(
@@ -339,7 +277,8 @@ def final_mask(
             "without keeping the background the face of the edit must be parsed, but there is no "
             "parser: give one, or keep the background"
         )
-    return face_mask(parse_face(parser, pred_x0.clamp(-1, 1)))
+    area = face_mask(parse_face(parser, pred_x0.clamp(-1, 1)))
+    return area if batch.keep is None else area * (1 - batch.repeated(batch.keep))
 
 
 def ranked(

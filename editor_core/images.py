@@ -85,26 +85,31 @@ def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W)
     return (image + change.movedim(1, -1) / 2).clamp(0, 1)
 
 
-def to_mask(mask: Tensor, image: Tensor) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
+def to_mask(
+    mask: Tensor, image: Tensor, name: str = "mask", empty: bool = False
+) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
     """A mask in [0, 1] as one plane a picture.
 
     Args:
         mask: One mask for the whole batch, or one a picture.
         image: The pictures (B,C,H,W), whose dtype the mask takes.
+        name: What errors call it.
+        empty: Whether it may be without any pixel.
 
     Raises:
         ValueError: Another shape or range than the pictures', or a mask without any pixel.
     """
     if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
         raise ValueError(
-            f"mask has shape {tuple(mask.shape)}, expected (1 or {image.shape[0]}, height, width): "
-            "give one mask, or one for each picture"
+            f"{name} has shape {tuple(mask.shape)}, expected (1 or {image.shape[0]}, height, "
+            "width): give one mask, or one for each picture"
         )
     if mask.shape[1:] != image.shape[2:]:
         (h, w), (height, width) = mask.shape[1:], image.shape[2:]
-        raise ValueError(f"mask is {h}x{w}, image is {height}x{width}: resize the mask first")
-    _require_range(mask, "mask")
-    _require_filled(mask)
+        raise ValueError(f"{name} is {h}x{w}, image is {height}x{width}: resize the mask first")
+    _require_range(mask, name)
+    if not empty:
+        _require_filled(mask)
     return mask[:, None].expand(image.shape[0], -1, -1, -1).to(image.dtype, copy=True)
 
 

@@ -10,18 +10,29 @@ from torch import Tensor
 from .diffusion.sampling import StepCallback
 from .editing import EditResult, edit_aligned
 from .face.aligning import align_faces, crop_faces, crop_masks
-from .face.finding import eye_corners_of
+from .face.finding import eye_corners_of, require_masks
 from .face.pasting import Pasting, paste_faces
 from .face.records import Faces
 from .face.resampling import transform
 from .face.templates import template_named
 from .face.tracking import flicker
+from .guidance.terms import GuidanceTerm
 from .images import signed, to_bchw, unit
 from .loading.models import FaceModels
 from .settings import EditSettings
 
-EditCrops = Callable[[Tensor, Tensor | None, Sequence[int] | None], EditResult]
-"""(crops (n,3,S,S) in [0,1], their masks (n,S,S), people of equal noise) -> edits of the crops."""
+
+@dataclass(frozen=True)
+class CropBatch:
+    """The crops of the aligned faces of some photos, with what an edit is to know of them."""
+
+    image: Tensor  # (n,3,S,S) in [0,1]
+    mask: Tensor | None  # (n,S,S), where to edit
+    keep: Tensor | None  # (n,S,S), what stays
+    people: Sequence[int] | None  # of equal noise
+
+
+EditCrops = Callable[[CropBatch], EditResult]
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ def edit_photos(
     settings: EditSettings,
     *,
     mask: Tensor | None = None,
+    keep: Tensor | None = None,
     pasting: Pasting | None = None,
     on_step: StepCallback | None = None,
 ) -> PhotoEdit:
@@ -60,6 +72,8 @@ def edit_photos(
             they have some, tell where the eyes are.
         settings: For instance `preset("diffface")`.
         mask: (1 or frames,H,W) of the photos; replaces the parsed faces.
+        keep: (1 or frames,H,W) of the photos, 1 where they stay bit for bit: what lies before a
+            face.
         pasting: How the edited crops are blended in.
         on_step: Called with every `Step`; may raise to cancel.
 
@@ -82,20 +96,21 @@ def edit_photos(
     size = models.diffusion.image_size
     aligned = aligned_faces(faces, settings.template, size)
 
-    def edit(crops: Tensor, area: Tensor | None, people: Sequence[int] | None) -> EditResult:
+    def edit(crops: CropBatch) -> EditResult:
         sources = to_bchw(source, "source")
         return edit_aligned(
             models,
-            sources.expand(len(crops), -1, -1, -1) if len(sources) == 1 else sources,
-            crops,
+            sources.expand(len(aligned), -1, -1, -1) if len(sources) == 1 else sources,
+            crops.image,
             settings,
-            mask=area,
+            mask=crops.mask,
+            keep=crops.keep,
             landmarks=eye_corners(aligned),
-            people=people,
+            people=crops.people,
             on_step=on_step,
         )
 
-    return cut_edit_paste(photos, aligned, mask, edit, settings.noise, pasting)
+    return cut_edit_paste(photos, aligned, mask, edit, settings.noise, pasting, keep)
 
 
 def aligned_faces(faces: Faces, template: str, size: int) -> Faces:
@@ -112,10 +127,12 @@ def cut_edit_paste(
     edit: EditCrops,
     noise: str,
     pasting: Pasting | None = None,
+    keep: Tensor | None = None,
 ) -> PhotoEdit:
     """Cut the aligned faces out, edit them all at once, and paste each one's best edit back.
 
-    `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S); `noise` as in the settings.
+    `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S); `keep` is of the photos;
+    `noise` as in the settings.
     """
     if noise == "per person" and faces.person is None:
         raise ValueError("noise per person needs tracked faces: track them, or use noise per image")
@@ -124,15 +141,25 @@ def cut_edit_paste(
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
     if mask is not None and mask.shape[1:] == faces.size:
         mask = crop_masks(mask, faces)
+    if keep is not None:
+        require_masks(keep, faces.size, faces.frames, "keep")
+    kept = None if keep is None else crop_masks(keep, faces)
     crops = crop_faces(photos, faces).image
-    result = edit(unit(crops), mask, people)
+    result = edit(CropBatch(unit(crops), mask, kept, people))
     edited = signed(result.pictures[:, 0].float()).to(crops)
     where = (result.mask[:, 0] > 0).to(crops)  # the edit is composed by the mask's greys already
-    pasted = paste_faces(photos, faces, edited, where, pasting)
+    pasted = paste_faces(photos, faces, edited, where, pasting, keep=keep)
     flickers = flicker(faces, crops, edited)
     if len(flickers):
         result.metrics.record("flicker", 0, flickers)
     return PhotoEdit(pasted.image, pasted.mask, faces, result)
+
+
+def crop_term(term: GuidanceTerm, faces: Faces) -> GuidanceTerm:
+    """The term for the crops of aligned faces: a mask of their photos is cut as they are."""
+    if term.mask is None or term.mask.shape[1:] != faces.size:
+        return term
+    return replace(term, mask=crop_masks(term.mask.float().cpu(), faces))
 
 
 def eye_corners(faces: Faces) -> Tensor | None:  # -> (n,4,2)

@@ -72,6 +72,10 @@ class EditSettings:
         high=128.0,
         step=0.5,
     )
+    keep_parts: str = setting(
+        "eye_glasses, hair, hat",
+        "Parts that lie before the face: the parsed mask never grows over them. Empty: over all.",
+    )
     keep_background: bool = setting(
         True,
         "Off: the final mask is the face of the edit itself, as the parser of Parsing Guidance "
@@ -87,6 +91,14 @@ class EditSettings:
         "network: through the U-Net. estimate: taken at the prediction, up to twice as fast and "
         "with less memory, another result.",
         choices=("network", "estimate"),
+    )
+    strength: float = setting(
+        0.0,
+        "Length of a step's guidance as a share of the prediction's own: the scales then only "
+        "weigh the terms against each other, whatever the model. 0: the scales alone.",
+        low=0.0,
+        high=1.0,
+        step=0.005,
     )
     guide_every: int = setting(
         1, "Guide one step in so many: more is faster and pulls less.", low=1, high=100

@@ -89,13 +89,17 @@ class FaceMask(io.ComfyNode):
                     "that a swap replaces.",
                 ),
                 *setting_inputs(EditSettings, "grow", "feather"),
+                *setting_inputs(EditSettings, "keep_parts", optional=True),
             ],
             outputs=[output(io.Mask, "mask", "White in the parts, a mask a picture.")],
         )
 
     @classmethod
-    def execute(cls, parsing: FaceParsing, parts: str, grow: int, feather: float) -> io.NodeOutput:
-        mask = face_mask(parsing, parts_named(parts), grow, feather)
+    def execute(
+        cls, parsing: FaceParsing, parts: str, grow: int, feather: float, keep_parts: str = ""
+    ) -> io.NodeOutput:
+        before = parts_named(keep_parts, none=True)
+        mask = face_mask(parsing, parts_named(parts), grow, feather, before)
         return io.NodeOutput(host.to_intermediate(mask[:, 0]))
 
 

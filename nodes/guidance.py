@@ -73,6 +73,12 @@ class TermNode(io.ComfyNode):
                 *setting_inputs(default.window),
                 *options,
                 optional(
+                    io.Mask,
+                    "mask",
+                    "Where this term pulls: fully in white, half in grey. One, or one a target; "
+                    "with faces, of the photos or of the aligned crops. Without it, everywhere.",
+                ),
+                optional(
                     sockets.Guidance,
                     "guidance",
                     "Guidance to add this to; without it this is first.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
@@ -11,10 +12,10 @@ from torch import Tensor
 from ..editor_core.declare import declared
 from ..editor_core.editing import EditResult, edit_batch
 from ..editor_core.face.records import Faces
-from ..editor_core.guidance.terms import IdentityTerm, ParsingTerm
+from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
 from ..editor_core.images import to_bchw
 from ..editor_core.metrics import EditMetrics
-from ..editor_core.photos import aligned_faces, cut_edit_paste
+from ..editor_core.photos import CropBatch, aligned_faces, crop_term, cut_edit_paste
 from ..editor_core.settings import EditSettings
 from . import host, sockets
 from .guidance import Chain
@@ -74,6 +75,13 @@ class GuidedFaceSampler(io.ComfyNode):
                 *setting_inputs(
                     EditSettings, "gradient", "guide_every", "memory", "noise", optional=True
                 ),
+                *setting_inputs(EditSettings, "strength", optional=True),
+                optional(
+                    io.Mask,
+                    "keep",
+                    "White where the target stays bit for bit, whatever the mask: hands, "
+                    "microphones, glasses or hair before the face. With faces, of the photos.",
+                ),
             ],
             outputs=[
                 output(
@@ -102,33 +110,40 @@ class GuidedFaceSampler(io.ComfyNode):
         embedding: Tensor | None = None,
         guidance: Chain | None = None,
         faces: Faces | None = None,
+        keep: Tensor | None = None,
         **settings: Any,
     ) -> io.NodeOutput:
         chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
+        mask, keep = mask.float(), host.to_cpu(keep)
 
-        def edit(crops: Tensor, area: Tensor | None, people: Sequence[int] | None) -> EditResult:
-            assert area is not None  # the node has a mask
-            pixels = sampling.candidates * crops[:, 0].numel()
+        def edit(crops: CropBatch, terms: Sequence[GuidanceTerm]) -> EditResult:
+            assert crops.mask is not None  # the node has a mask
+            pixels = sampling.candidates * crops.image[:, 0].numel()
             with host.on_device(model, *chain.models, pixels=pixels):
                 return edit_batch(
                     model.model,
-                    crops,
-                    area,
-                    chain.terms,
+                    crops.image,
+                    crops.mask,
+                    terms,
                     sampling,
                     embedding=embedding,
                     encoder=next((t.identity for t in chain.of(IdentityTerm)), None),
                     parser=next((t.parser for t in chain.of(ParsingTerm)), None),
-                    people=people,
+                    keep=crops.keep,
+                    people=crops.people,
                     on_step=host.Progress(),
                 )
 
         if faces is None:
-            result = edit(to_bchw(target.float(), "target"), mask.float(), None)
+            crops = CropBatch(to_bchw(target.float(), "target"), mask, keep, None)
+            result = edit(crops, chain.terms)
             best = result.images[:, 0]
         else:
             aligned = aligned_faces(faces, sampling.template, model.model.image_size)
-            photos = cut_edit_paste(target.float(), aligned, mask.float(), edit, sampling.noise)
+            edit_crops = partial(edit, terms=[crop_term(term, aligned) for term in chain.terms])
+            photos = cut_edit_paste(
+                target.float(), aligned, mask, edit_crops, sampling.noise, keep=keep
+            )
             if photos.edit is None:
                 return io.NodeOutput(target, target, EditMetrics())
             result, best = photos.edit, photos.image

@@ -100,6 +100,7 @@ class PasteFacesBack(io.ComfyNode):
                     "matched on the skin.",
                 ),
                 *setting_inputs(Pasting),
+                optional(io.Mask, "keep", "White where the photos stay bit for bit."),
             ],
             outputs=[
                 output(io.Image, "image", "The photos with all their faces."),
@@ -115,6 +116,7 @@ class PasteFacesBack(io.ComfyNode):
         crops: Tensor,
         mask: Tensor | None = None,
         parsing: FaceParsing | None = None,
+        keep: Tensor | None = None,
         **pasting: Any,
     ) -> io.NodeOutput:
         if mask is None and parsing is not None:
@@ -126,6 +128,7 @@ class PasteFacesBack(io.ComfyNode):
             None if mask is None else mask.float().cpu().expand(len(faces), -1, -1),
             Pasting(**pasting),
             None if parsing is None else parsing.mask(FacePart.SKIN)[:, 0].cpu(),
+            host.to_cpu(keep),
         )
         return io.NodeOutput(host.to_intermediate(pasted.image), host.to_intermediate(pasted.mask))
 

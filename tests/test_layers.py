@@ -23,6 +23,7 @@ ROOMS = (
     ("settings",),
     ("loading",),
     ("presets",),
+    ("denoising",),
     ("editing",),
     ("reference",),
     ("photos",),

@@ -22,6 +22,9 @@ def add_swap(commands: Any) -> None:
     add_models(parser)
     add_faces(parser)
     parser.add_argument("--mask", type=Path, help="grey picture, white where to edit the target")
+    parser.add_argument(
+        "--keep", type=Path, help="grey picture, white where the target stays: what hides the face"
+    )
     add_settings(parser)
     add_setting(parser, Pasting, "feather")
     parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
@@ -33,17 +36,19 @@ def swap(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments)
     check_destination(arguments.out)
     source, target = read_photo(arguments.source), read_photo(arguments.target)
-    mask = None
-    if arguments.mask is not None:
-        mask = to_mask(read_mask(arguments.mask), target.movedim(-1, 1))[:, 0]
+    mask, keep = (
+        None if path is None else to_mask(read_mask(path), target.movedim(-1, 1), str(path))[:, 0]
+        for path in (arguments.mask, arguments.keep)
+    )
     models = models_of(arguments.models, arguments.precision, arguments.compile)
     describe_models(models, arguments.models)
     face, faces = locate_pair(arguments, models, settings.template, source, target)
     pasting = pasting_of(arguments)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
         on_step = progress_on(bar)
+        areas = {"mask": mask, "keep": keep}
         result = edit_photos(
-            models, face, target, faces, settings, mask=mask, pasting=pasting, on_step=on_step
+            models, face, target, faces, settings, **areas, pasting=pasting, on_step=on_step
         )
     metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
     write_png(arguments.out, result.image[0], metadata)

@@ -79,12 +79,12 @@ def faces_in_masks(masks: Tensor, size: Size, frames: int) -> Faces:  # (1 or fr
     return make_faces([k for k, _ in found], box, points_in(box), size, frames)
 
 
-def require_masks(masks: Tensor, size: Size, frames: int) -> None:
+def require_masks(masks: Tensor, size: Size, frames: int, name: str = "mask") -> None:
     """Refuse masks that are not of these frames."""
     if masks.ndim != 3 or masks.shape[1:] != size or len(masks) not in (1, frames):
         raise ValueError(
-            f"mask has shape {tuple(masks.shape)}, expected (1 or {frames}, {size[0]}, {size[1]}): "
-            "give one of the photo"
+            f"{name} has shape {tuple(masks.shape)}, expected (1 or {frames}, {size[0]}, "
+            f"{size[1]}): give one of the photo"
         )
 
 

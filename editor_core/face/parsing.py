@@ -94,7 +94,7 @@ class FaceParsing:
 
     def mask(self, *parts: FacePart) -> Tensor:  # (B,1,H,W)
         """1 where the pixel belongs to one of `parts`, else 0."""
-        wanted = torch.tensor(parts, device=self.logits.device)
+        wanted = torch.tensor(parts, dtype=torch.int64, device=self.logits.device)
         return torch.isin(self.labels, wanted)[:, None].to(self.logits.dtype)
 
 
@@ -120,6 +120,7 @@ def face_mask(
     parts: Sequence[FacePart] = FACE_PARTS,
     grow: int = 0,
     feather: float = 0.0,
+    before: Sequence[FacePart] = (),
 ) -> Tensor:  # (B,1,H,W) in [0, 1]
     """The mask of some parts of B faces.
 
@@ -128,11 +129,13 @@ def face_mask(
         parts: What the mask covers; by default what a swap replaces.
         grow: Pixels by which it is wider, on every side.
         feather: Pixels (sigma) by which its edge is blurred.
+        before: Other parts, over which it never grows: what lies before the face.
     """
     mask = parsing.mask(*parts)
     if grow:
         mask = F.max_pool2d(mask, 2 * grow + 1, stride=1, padding=grow)
-    return blur(mask, feather).clamp(0, 1)
+    free = 1 - parsing.mask(*set(before).difference(parts))
+    return blur(mask * free, feather).clamp(0, 1) * free
 
 
 def require_face(parsing: FaceParsing, name: str = "picture") -> None:
@@ -144,11 +147,14 @@ def require_face(parsing: FaceParsing, name: str = "picture") -> None:
         )
 
 
-def parts_named(names: str) -> tuple[FacePart, ...]:
-    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces."""
+def parts_named(names: str, none: bool = False) -> tuple[FacePart, ...]:
+    """`"l_eye, nose"` -> the parts; `face` stands for those that a swap replaces.
+
+    With `none`, no name stands for no part.
+    """
     known = {"face": FACE_PARTS, **{part.name.lower(): (part,) for part in FacePart}}
     words = [word.strip() for word in names.split(",") if word.strip()]
-    if not words:
+    if not words and not none:
         raise ValueError("no parts are named: name some, for instance face, or l_eye, r_eye")
     for name in words:
         if name.lower() not in known:

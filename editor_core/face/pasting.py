@@ -14,6 +14,7 @@ from torch import Tensor
 from ..declare import check, setting
 from ..images import add_change, blur, rgb, to_signed
 from .aligning import Box, crop_face, quads, require_frames
+from .finding import require_masks
 from .records import Faces
 from .resampling import offset_input, resample
 
@@ -63,6 +64,7 @@ def paste_faces(
     masks: Tensor | None = None,
     pasting: Pasting | None = None,
     skin: Tensor | None = None,
+    keep: Tensor | None = None,
 ) -> Pasted:
     """Paste every aligned face's edited crop back into its photo.
 
@@ -75,6 +77,7 @@ def paste_faces(
         masks: (n,S,S) in [0,1], where the crops are pasted; by default nearly everywhere.
         pasting: How they are blended in.
         skin: (n,S,S) in [0,1], where colours are matched; by default as the masks.
+        keep: (1 or frames,H,W) in [0,1] of the photos: where it is 1 they stay bit for bit.
 
     Raises:
         ValueError: The photos, crops or masks are not those of the faces.
@@ -94,12 +97,17 @@ def paste_faces(
     skin = masks if skin is None else skin
     for name, given in (("crops", edited), ("masks", masks), ("skin", skin)):
         _require_crops(given, faces, name)
+    if keep is not None:
+        require_masks(keep, faces.size, faces.frames, "keep")
+        keep = keep.expand(faces.frames, -1, -1)
     canvas = Pasted(photos.clone(), photos.new_zeros(photos.shape[:3]))
     for face, crop, mask, where in zip(faces, edited, masks, skin, strict=True):
         original = crop_face(photos, face).image.to(crop)
         new = _match_colours(crop[None], original, where) if pasting.match_colours else crop[None]
         mask = mask.to(crop)[None, None]
-        _add(canvas, *_change_photo(photos, face, original, new, mask, pasting))
+        here, change, weight = _change_photo(photos, face, original, new, mask, pasting)
+        free = 1 if keep is None else (1 - keep[here])[:, None].to(weight)
+        _add(canvas, here, free * change, free * weight)
     return canvas
 
 

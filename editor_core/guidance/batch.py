@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Generator, Tensor
 
 from ..face.parsing import FaceParser, FaceParsing, parse_face
+from ..images import to_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,7 @@ class EditBatch:
     embedding: Tensor | None  # (n,E) of the sources, unit length
     generators: Sequence[Generator]  # one for each of the n x candidates pictures
     candidates: int = 1
+    keep: Tensor | None = None  # (n,1,H,W) in [0,1], what the mask was cut by
     parsings: list[tuple[FaceParser, FaceParsing]] = field(default_factory=list)  # of the targets
 
     def __len__(self) -> int:
@@ -28,6 +30,10 @@ class EditBatch:
     def repeated(self, rows: Tensor) -> Tensor:  # (n,...) -> (n x candidates,...)
         """One row a target as one row a candidate."""
         return rows.repeat_interleave(self.candidates, 0)
+
+    def rows_of(self, mask: Tensor, name: str) -> Tensor:  # (n or 1,H,W) -> (n x candidates,1,H,W)
+        """A mask of the targets as one plane a candidate; `ValueError` where it is of others."""
+        return self.repeated(to_mask(mask.to(self.target.device), self.target, name, empty=True))
 
     def parsing_by(self, parser: FaceParser) -> FaceParsing:
         """The targets as that parser sees them; each parser is asked once a run."""

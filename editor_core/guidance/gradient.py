@@ -52,6 +52,40 @@ class GradientGuider:
 
 
 @dataclass(frozen=True)
+class NormalisedGuider:
+    """Moves every picture's pred_x0 by a share of its own length, whatever the gradient's.
+
+    As the steps of DSG (arXiv 2402.03201) are of a length that the model and the losses do not
+    change. A gradient g moves DDIM's pred_x0 by (1 - a) / sqrt(a) g, a = alphas_cumprod.
+    """
+
+    guider: Guider
+    diffusion: GaussianDiffusion
+    strength: float
+
+    def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
+        """Predict at index t, with a gradient of that length; none stays none."""
+        guided = self.guider(x_t, t)
+        if guided.gradient is None:
+            return guided
+        aim = self.strength * picture_norm(guided.prediction.pred_x0)
+        kept = float(self.diffusion.alphas_cumprod[t])
+        aim = aim * (kept**0.5 / (1 - kept))
+        own = picture_norm(guided.gradient)
+        scale = torch.where(own > 0, aim / own, 0)
+        return replace(guided, gradient=guided.gradient * scale)
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction:
+        """Predict at index t without a graph."""
+        return self.guider.predict(x_t, t)
+
+
+def picture_norm(x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,1,1,1)
+    """The Euclidean length of every picture."""
+    return torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
+
+
+@dataclass(frozen=True)
 class IntervalGuider:
     """Guides one step in `every`, counted so that the last step is the first to go without."""
 
@@ -81,7 +115,8 @@ def weighted_gradient(
     for term in terms:
         loss = term.loss(image)
         if loss.requires_grad:
-            total += torch.autograd.grad(term.scale * loss.sum(), image)[0]
+            (slope,) = torch.autograd.grad(term.scale * loss.sum(), image)
+            total += slope if term.mask is None else slope * term.mask
         counts[term.name] += 1
         number = counts[term.name]
         losses[f"{term.name} {number}" if number > 1 else term.name] = loss.detach()

@@ -46,9 +46,14 @@ class TermSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class GuidanceTerm(TermSettings, ABC):
-    """What a term is: its settings, what it knows, and the loss that it binds to a batch."""
+    """What a term is: its settings, what it knows, and the loss that it binds to a batch.
+
+    Its `mask` (n or 1,H,W) in [0,1] says where and how much it may move the edit: the loss is of
+    the whole picture, its gradient is weighted. Without one it acts everywhere.
+    """
 
     name: ClassVar[str]  # also of its settings in `EditSettings`, and of its series in the metrics
+    mask: Tensor | None = None
 
     @abstractmethod
     def bind(self, batch: EditBatch) -> Loss:
@@ -172,12 +177,18 @@ class BoundTerm:
     scale: float
     window: Window
     loss: Loss
+    mask: Tensor | None = None  # (B,1,H,W): the weight of its gradient at each pixel
 
 
 def bind_terms(terms: Iterable[GuidanceTerm], batch: EditBatch) -> list[BoundTerm]:
     """Bind terms to a batch; a bound loss refuses pictures of another one: `ValueError`."""
-    bound = ((term, _of_batch(term.name, term.bind(batch), len(batch))) for term in terms)
-    return [BoundTerm(term.name, term.scale, term.window, loss) for term, loss in bound]
+    return [_bind(term, batch) for term in terms]
+
+
+def _bind(term: GuidanceTerm, batch: EditBatch) -> BoundTerm:
+    loss = _of_batch(term.name, term.bind(batch), len(batch))
+    mask = None if term.mask is None else batch.rows_of(term.mask, f"the {term.name} term's mask")
+    return BoundTerm(term.name, term.scale, term.window, loss, mask)
 
 
 def _of_batch(name: str, loss: Loss, rows: int) -> Loss:

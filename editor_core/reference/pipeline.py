@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..autograd import gradients
+from ..denoising import MakeGuider, Recorder, first_index, identity_denoiser, make_guider
 from ..diffusion.noise import Noise, Normal
 from ..diffusion.process import DiffusionModel, GaussianDiffusion
 from ..diffusion.sampling import (
@@ -22,18 +23,7 @@ from ..diffusion.sampling import (
     run_steps,
     sample_ddim,
 )
-from ..editing import (
-    EditResult,
-    MakeGuider,
-    Recorder,
-    build_terms,
-    first_index,
-    identity_denoiser,
-    make_batch,
-    make_guider,
-    parse_pair,
-    ranked,
-)
+from ..editing import EditResult, build_terms, make_batch, parse_pair, ranked
 from ..face.eyes import EYE_CORNERS, EyeBoxes, boxes_around
 from ..face.identity import embed_identity
 from ..face.parsing import FaceParsing, parse_face

@@ -96,6 +96,16 @@ def test_swap_keeps_what_the_mask_leaves_out(folder):
     assert not torch.equal(edited, target)
 
 
+def test_swap_keeps_what_lies_before_the_face(folder):
+    keep = torch.zeros(SIZE, SIZE, 3)
+    keep[:, 20:28] = 1
+    Image.fromarray((keep[..., 0] * 255).byte().numpy()).save("keep.png")
+    assert _swap("--preset", "few", "--keep", "keep.png") == 0
+    edited, target = read_image("edited.png"), read_image("target.png")
+    assert torch.equal(edited * keep, target * keep)
+    assert not torch.equal(edited, target)
+
+
 def test_swap_gives_a_photo_back_at_its_own_size(folder, capsys):
     write_png("target.png", torch.rand(48, 48, 3))
     assert _swap("--preset", "few") == 0
@@ -209,7 +219,7 @@ def test_a_picture_that_is_cut_short(folder, capsys):
 @pytest.mark.parametrize(
     ("size", "value", "message"),
     [
-        (16, 255, "mask is 16x16, image is 32x32: resize the mask first"),
+        (16, 255, "mask.png is 16x16, image is 32x32: resize the mask first"),
         (32, 0, "mask 0 is empty"),
     ],
 )

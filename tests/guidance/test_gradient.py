@@ -7,17 +7,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from guided_face_edit.editor_core.denoising import denoise
 from guided_face_edit.editor_core.diffusion.noise import PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import (
     DiffusionModel,
     GaussianDiffusion,
     UNetDenoiser,
 )
-from guided_face_edit.editor_core.diffusion.sampling import sample_ddim
-from guided_face_edit.editor_core.editing import denoise
+from guided_face_edit.editor_core.diffusion.sampling import batch_index, guided_x0, sample_ddim
 from guided_face_edit.editor_core.guidance.batch import EditBatch
 from guided_face_edit.editor_core.guidance.estimate import Estimate
-from guided_face_edit.editor_core.guidance.gradient import GradientGuider, IntervalGuider
+from guided_face_edit.editor_core.guidance.gradient import (
+    GradientGuider,
+    IntervalGuider,
+    NormalisedGuider,
+    picture_norm,
+)
 from guided_face_edit.editor_core.guidance.terms import BoundTerm, LpipsTerm
 from guided_face_edit.editor_core.guidance.windows import PercentWindow
 from guided_face_edit.editor_core.models.unet import UNet
@@ -207,3 +212,39 @@ def test_settings_choose_how_the_gradient_is_taken(sampler):
 def test_settings_that_cannot_be(change, message):
     with pytest.raises(ValueError, match=message):
         replace(EditSettings(), **change)
+
+
+def _normalised(strength, scale):
+    denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
+    term = bound_pixel(torch.zeros(2, 3, 8, 8).double(), scale=scale)
+    guider = GradientGuider(denoiser, SPACED, [term])
+    return NormalisedGuider(guider, SPACED, strength) if strength else guider
+
+
+@pytest.mark.parametrize("t", [0, 7, 19])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_a_normalised_step_moves_the_prediction_by_its_share_whatever_the_scale(t, scale):
+    guided, x_t = _normalised(0.05, scale)(picture(), t), picture()
+    moved = guided_x0(SPACED, guided, x_t, batch_index(t, x_t)) - guided.prediction.pred_x0
+    share = picture_norm(moved) / picture_norm(guided.prediction.pred_x0)
+    torch.testing.assert_close(share, torch.full((2, 1, 1, 1), 0.05).double())
+    plain = _normalised(0, scale)(picture(), t).gradient
+    direction = guided.gradient / picture_norm(guided.gradient)
+    torch.testing.assert_close(direction, plain / picture_norm(plain))
+
+
+def test_a_normalised_step_is_none_where_nothing_pulls():
+    denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
+    unguided = NormalisedGuider(GradientGuider(denoiser, SPACED, []), SPACED, 0.1)
+    assert unguided(picture(), 7).gradient is None
+    settled = replace(bound_pixel(torch.zeros(2, 3, 8, 8).double()), mask=torch.zeros(2, 1, 8, 8))
+    guided = NormalisedGuider(GradientGuider(denoiser, SPACED, [settled]), SPACED, 0.1)
+    assert guided(picture(), 7).gradient.abs().max() == 0
+
+
+def test_a_picture_is_normalised_by_itself():
+    together = _normalised(0.05, 1.0)(picture(), 7).gradient
+    term = bound_pixel(torch.zeros(1, 3, 8, 8).double())
+    denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
+    alone = NormalisedGuider(GradientGuider(denoiser, SPACED, [term]), SPACED, 0.05)
+    torch.testing.assert_close(alone(picture()[1:], 7).gradient, together[1:])

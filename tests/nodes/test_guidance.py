@@ -114,3 +114,14 @@ def test_a_preset_is_a_whole_chain_without_what_is_not_needed(eyes):
         run("GuidancePreset", preset="demo", **needed, **extra)
     with pytest.raises(ValueError, match='preset is "best", expected one of'):
         run("GuidancePreset", preset="best", **needed)
+
+
+def test_a_term_acts_in_its_mask_alone(pair, mask, embedding):
+    half = mask.clone()
+    half[..., 32:] = 0
+    (chain,) = run("PixelGuidance", scale=500.0, mask=half, **ALWAYS)
+    options = {"sampler": "ddim", "candidates": 1, "skip": 3}  # of 4 steps: nothing spreads
+    _, free, _ = sample(pair, mask, embedding, guidance=None, **options)
+    _, best, _ = sample(pair, mask, embedding, guidance=chain, **options, gradient="estimate")
+    assert torch.equal(best[:, :, 32:], free[:, :, 32:])
+    assert not torch.equal(best[:, :, :32], free[:, :, :32])

@@ -65,3 +65,11 @@ def test_the_sampler_takes_a_photo_with_its_faces(drawn, aligned, of_photo):
     assert candidates.shape == (6, 64, 64, 3) and best.shape == photo.shape
     for x, y in faces.points[:, 2].long().tolist():
         assert not torch.equal(best[0, y, x], photo[0, y, x])
+
+
+def test_the_sampler_keeps_what_lies_before_the_face(pair, mask, embedding):
+    keep = torch.zeros(1, 64, 64)
+    keep[:, 40:, 20:40] = 1
+    _, best, _ = sample(pair, mask, embedding, keep=keep, candidates=1)
+    inside = (keep == 1)[..., None].expand_as(best)
+    assert torch.equal(best[inside], pair[1][inside]) and not torch.equal(best, pair[1])

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...editor_core.denoising import make_guider, sampler_of
 from ...editor_core.diffusion.blending import LinearRamp, NoisedBackground
 from ...editor_core.diffusion.noise import Normal
 from ...editor_core.diffusion.process import UNetDenoiser
 from ...editor_core.diffusion.sampling import Blend, Guider, Step, batch_index
-from ...editor_core.editing import make_guider, sampler_of
 from ...editor_core.face.eyes import crop_eyes
 from ...editor_core.face.identity import embed_identity
 from ...editor_core.guidance.terms import BoundTerm, bind_terms

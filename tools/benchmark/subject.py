@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from ...editor_core.autograd import gradients
 from ...editor_core.demo.models import load_demo_models
 from ...editor_core.demo.pairs import DrawnPairs, draw_pairs
+from ...editor_core.denoising import identity_denoiser
 from ...editor_core.diffusion.noise import PerImageNoise
 from ...editor_core.diffusion.process import Denoiser, DiffusionModel, GaussianDiffusion
 from ...editor_core.diffusion.sampling import batch_index
-from ...editor_core.editing import build_terms, identity_denoiser
+from ...editor_core.editing import build_terms
 from ...editor_core.face.eyes import EyeBoxes
 from ...editor_core.face.gaze import EyeGazeEstimator
 from ...editor_core.face.identity import IdentityEncoder, embed_identity
