@@ -18,7 +18,6 @@ from .diffusion.sampling import StepCallback
 from .face.eyes import EyeBoxes, find_eyes
 from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
 from .face.parsing import (
-    FACE_PARTS,
     FaceParser,
     FaceParsing,
     face_mask,
@@ -158,8 +157,9 @@ def parse_pair(
     parsing = parse_face(models.parser, signed(target).to(faces.device))
     if mask is None:
         require_face(parsing, "target")
+        parts = parts_named(settings.parts)
         before = parts_named(settings.keep_parts, none=True)
-        mask = face_mask(parsing, FACE_PARTS, settings.grow, settings.feather, before)[:, 0]
+        mask = face_mask(parsing, parts, settings.grow, settings.feather, before)[:, 0]
     return faces, parsing, mask
 
 
@@ -169,9 +169,11 @@ def build_terms(
     """The terms that the settings give a scale.
 
     A term's fields are named as what it needs: a model as in `FaceModels`, the `eyes` of the
-    targets, or the `views` that an identity is looked at from. What is not known is None.
+    targets, the `views` that an identity is looked at from, or the `goal` of the gaze. What is not
+    known is None.
     """
-    known = {**models, "eyes": eyes, "views": views or RandomViews(settings.views)}
+    views = views or RandomViews(settings.views)
+    known = {**models, "eyes": eyes, "views": views, "goal": settings.gaze_goal}
     terms = []
     for term in TERMS:
         weight = getattr(settings, term.name)

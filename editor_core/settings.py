@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .declare import check, setting, shared
+from .face.gaze import GazeGoal
 from .face.templates import TEMPLATES
 from .guidance.terms import TermSettings
 from .guidance.views import RandomViews
@@ -30,6 +31,7 @@ class EditSettings:
     gaze: TermSettings = TermSettings(200, PercentWindow(0.5, 0.9))
     pixel: TermSettings = TermSettings(50)
     lpips: TermSettings = TermSettings(0)
+    gaze_goal: GazeGoal = GazeGoal()
     views: int = shared(RandomViews, "copies")
     respacing: str = setting(
         "100",
@@ -63,6 +65,10 @@ class EditSettings:
         low=0.0,
         high=1.0,
         step=0.01,
+    )
+    parts: str = setting(
+        "face",
+        "Parts of the target that are edited where no mask is given: face, or as l_eye, r_eye.",
     )
     grow: int = setting(0, "Pixels by which the mask grows outwards.", low=0, high=256)
     feather: float = setting(

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, TypeVar
 
 from comfy_api.latest import io
 
+from ..editor_core.declare import declared
 from ..editor_core.editing import build_terms
 from ..editor_core.face.eyes import EyeBoxes
+from ..editor_core.face.gaze import GazeGoal
 from ..editor_core.guidance import terms
 from ..editor_core.guidance.terms import GuidanceTerm, TermSettings
 from ..editor_core.guidance.views import RandomViews
@@ -150,14 +152,21 @@ class GazeGuidance(TermNode):
     def define_schema(cls) -> io.Schema:
         return cls.term_schema(
             "GazeGuidance",
-            "Keeps the eyes looking where the target's eyes look, as EyeNet reads each eye or "
-            "L2CS-Net the face.",
-            search_aliases=["gaze loss", "eye contact"],
+            "Keeps the eyes looking where the target's eyes look, or has them look where you say "
+            "or at the camera, as EyeNet reads each eye or L2CS-Net the face.",
+            search_aliases=["gaze loss", "eye contact", "gaze correction", "look at camera"],
             needs=[
                 required(sockets.GazeModel, "gaze_model", "From Load Gaze Model."),
                 required(sockets.Eyes, "eyes", "Of the targets, from Crop Eyes."),
             ],
+            options=setting_inputs(GazeGoal, optional=True),
         )
+
+    @classmethod
+    def make(cls, **known: Any) -> GuidanceTerm:
+        """The term with its goal; workflows of before there were goals keep the gaze."""
+        goal = {name: known.pop(name) for name in declared(GazeGoal) if name in known}
+        return terms.GazeTerm(goal=GazeGoal(**goal), **known)
 
 
 class LpipsGuidance(TermNode):

@@ -3,11 +3,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.editing import edit_aligned, edit_batch, edit_face
+from guided_face_edit.editor_core.editing import (
+    build_terms,
+    edit_aligned,
+    edit_batch,
+    edit_face,
+)
+from guided_face_edit.editor_core.face.gaze import GazeGoal
+from guided_face_edit.editor_core.face.parsing import FACE_PARTS, FacePart
 from guided_face_edit.editor_core.guidance.terms import ParsingTerm, PixelTerm, TermSettings
 from guided_face_edit.editor_core.guidance.windows import PercentWindow
 from guided_face_edit.editor_core.presets import PRESETS, preset
 from guided_face_edit.editor_core.settings import EditSettings
+from guided_face_edit.tests.support.terms import eyes
 from guided_face_edit.tests.support.tiny import (
     tiny_encoder,
     tiny_models,
@@ -252,6 +260,22 @@ def test_the_presets_are_those_of_their_origin():
 def _batch(count, terms, settings=QUICK, **options):
     target = _pictures(count, 2).movedim(-1, 1)
     return edit_batch(tiny_models(None).diffusion, target, _mask(), terms, settings, **options)
+
+
+def test_the_parts_that_are_named_are_edited():
+    labels = _edit(UNGUIDED, mask=None).labels
+    part = FacePart(labels[torch.isin(labels, torch.tensor(FACE_PARTS))].mode().values.item())
+    result = _edit(replace(UNGUIDED, parts=part.name), mask=None)
+    assert torch.equal(result.mask[:, 0] > 0, labels == part) and (labels != part).any()
+    with pytest.raises(ValueError, match='there is no part "eyes", expected face, '):
+        _edit(replace(UNGUIDED, parts="eyes"), mask=None)
+
+
+def test_the_term_of_the_gaze_has_the_goal_of_the_settings():
+    settings = replace(UNGUIDED, gaze=TermSettings(10), gaze_goal=GazeGoal("set", yaw=15.0))
+    models = tiny_models()
+    (term,) = build_terms(settings, eyes=eyes(slice(0, 1)), **vars(models))
+    assert (term.goal, term.scale) == (settings.gaze_goal, 10)
 
 
 def test_one_chain_of_terms_serves_any_number_of_pictures():

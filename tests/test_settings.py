@@ -5,13 +5,14 @@ from dataclasses import FrozenInstanceError, dataclass, replace
 import pytest
 
 from guided_face_edit.editor_core.declare import check, declared, setting, shared
+from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.guidance.terms import TermSettings
 from guided_face_edit.editor_core.guidance.views import RandomViews
 from guided_face_edit.editor_core.guidance.windows import PercentWindow
 from guided_face_edit.editor_core.presets import PRESETS
 from guided_face_edit.editor_core.settings import EditSettings
 
-DECLARED = (EditSettings, TermSettings, PercentWindow, RandomViews)
+DECLARED = (EditSettings, TermSettings, PercentWindow, RandomViews, GazeGoal)
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,10 @@ def test_defaults_keep_their_bounds_and_every_help_is_a_sentence(settings):
             assert declaration.low <= declaration.default <= declaration.high
 
 
-def test_every_setting_of_an_edit_is_declared_or_of_a_term():
+def test_every_setting_of_an_edit_is_declared_or_of_a_term_or_the_goal_of_the_gaze():
     terms = {name for name, value in vars(EditSettings()).items() if hasattr(value, "scale")}
-    assert terms | set(declared(EditSettings)) == set(vars(EditSettings()))
+    assert terms | set(declared(EditSettings)) | {"gaze_goal"} == set(vars(EditSettings()))
+    assert set(declared(GazeGoal)) == set(vars(GazeGoal()))
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -18,6 +18,7 @@ from ..presets import preset
 from ..settings import EditSettings
 from ..sheet import contact_sheet
 from .moved import run_tool
+from .options import add_gaze_goal, with_gaze_goal
 from .output import edit_metadata, progress_on
 
 
@@ -25,6 +26,7 @@ def add_demo(commands: Any) -> None:
     parser = commands.add_parser("demo", help="edit a drawn face by the bundled models")
     parser.add_argument("--seed", type=int, default=0, help="of the people and of the edit")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder (%(default)s)")
+    add_gaze_goal(parser)
     parser.add_argument("--evaluate", type=int, metavar="N", help="moved: python -m tools.evaluate")
     parser.add_argument("--sweep", action="store_true", help="with --evaluate, moved likewise")
     parser.set_defaults(run=demo)
@@ -38,7 +40,7 @@ def demo(arguments: argparse.Namespace) -> int | None:
     if arguments.sweep:
         raise ValueError("--sweep needs a number of pairs: give --evaluate too")
     out.mkdir(parents=True, exist_ok=True)
-    edit_pair(seed, replace(preset("demo"), seed=seed), out)
+    edit_pair(seed, with_gaze_goal(replace(preset("demo"), seed=seed), arguments), out)
     return None
 
 

@@ -10,21 +10,26 @@ from torch import nn
 
 from ..autograd import gradients
 from ..declare import declared
+from ..face.gaze import GazeGoal
 from ..loading.models import PRECISIONS, FaceModels, find_models, load_models
 from ..presets import preset
 from ..settings import EditSettings
 
 SETTINGS = (
     *("seed", "candidates", "respacing", "skip"),
-    *("sampler", "gradient", "guide_every", "memory"),
+    *("sampler", "gradient", "guide_every", "memory", "parts", "grow"),
 )
+GOAL = {name: "gaze" if name == "mode" else f"gaze_{name}" for name in declared(GazeGoal)}
+"""The arguments of the gaze's goal, by the names of its settings."""
 
 
-def add_setting(parser: argparse.ArgumentParser, settings: type, name: str) -> None:
-    """The flag of a declared setting; without the flag its argument is None."""
+def add_setting(
+    parser: argparse.ArgumentParser, settings: type, name: str, flag: str | None = None
+) -> None:
+    """The flag of a declared setting, by default its name; without it its argument is None."""
     declaration = declared(settings)[name]
     parser.add_argument(
-        f"--{name.replace('_', '-')}",
+        f"--{(flag or name).replace('_', '-')}",
         type=type(declaration.default),
         choices=declaration.choices or None,
         help=declaration.help.replace("%", "%%"),
@@ -35,13 +40,28 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="diffface", help="named settings (%(default)s)")
     for name in SETTINGS:
         add_setting(parser, EditSettings, name)
+    add_gaze_goal(parser)
+
+
+def add_gaze_goal(parser: argparse.ArgumentParser) -> None:
+    for name, flag in GOAL.items():
+        add_setting(parser, GazeGoal, name, flag)
 
 
 def settings_of(arguments: argparse.Namespace) -> EditSettings:
     """The preset with what the user gave in its place."""
     given = {name: getattr(arguments, name) for name in SETTINGS}
     chosen = {name: value for name, value in given.items() if value is not None}
-    return replace(preset(arguments.preset), **chosen)
+    return with_gaze_goal(replace(preset(arguments.preset), **chosen), arguments)
+
+
+def with_gaze_goal(settings: EditSettings, arguments: argparse.Namespace) -> EditSettings:
+    """The settings with the gaze that the user asked for; angles alone set it for both eyes."""
+    given = {name: getattr(arguments, flag) for name, flag in GOAL.items()}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if asked and settings.gaze_goal.mode == "keep":
+        asked = {"mode": "set", **asked}
+    return replace(settings, gaze_goal=replace(settings.gaze_goal, **asked))
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..declare import setting
 from ..face.eyes import EyeBoxes
-from ..face.gaze import GazeEstimator
+from ..face.gaze import GazeEstimator, GazeGoal
 from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
 from ..models.lpips import Lpips
@@ -108,14 +108,15 @@ class ParsingTerm(GuidanceTerm):
 
 @dataclass(frozen=True, kw_only=True)
 class GazeTerm(GuidanceTerm):
-    """Mean absolute difference of pitch and yaw to the target's, summed over what is read.
+    """Mean absolute difference of pitch and yaw to the target's, or to those of a goal.
 
-    `eyes` are the target's, one row a target, and stay where they are.
+    Summed over what is read. `eyes` are the target's, one row a target, and stay where they are.
     """
 
     name: ClassVar[str] = "gaze"
     gaze: GazeEstimator
     eyes: EyeBoxes
+    goal: GazeGoal = GazeGoal()
 
     def bind(self, batch: EditBatch) -> Loss:
         left, right = self.eyes.left, self.eyes.right
@@ -127,9 +128,10 @@ class GazeTerm(GuidanceTerm):
         eyes = EyeBoxes(batch.repeated(left), batch.repeated(right), self.eyes.size)
         with torch.no_grad():
             target = self.gaze.estimate(batch.repeated(batch.target), eyes)
+        asked = self.goal.asked(target, self.gaze.frame)
 
         def loss(image: Tensor) -> Tensor:
-            return (self.gaze.estimate(image, eyes) - target).abs().mean(2).sum(1)
+            return (self.gaze.estimate(image, eyes) - asked).abs().mean(2).sum(1)
 
         return loss
 

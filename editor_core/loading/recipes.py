@@ -98,7 +98,10 @@ RECIPES: Mapping[str, Recipe] = {  # by family
     "BiSeNet": Recipe(BiSeNet, BiSeNetConfig, _parser(imagenet_normalise, BISENET_CLASSES)),
     "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
     "EyeNet": Recipe(
-        EyeNet, EyeNetConfig, lambda network, _: EyeGazeEstimator(network), channels_last=False
+        EyeNet,
+        EyeNetConfig,
+        lambda network, config: EyeGazeEstimator(network, config.get("frame", "camera")),
+        channels_last=False,
     ),
     "L2CS-Net": Recipe(L2CS, L2CSConfig, lambda network, _: FaceGazeEstimator(network)),
 }

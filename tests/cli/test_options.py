@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import pytest
 
 from guided_face_edit.editor_core.cli.options import (
+    GOAL,
     SETTINGS,
     add_setting,
     add_settings,
     settings_of,
 )
 from guided_face_edit.editor_core.declare import declared, setting
+from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.editor_core.settings import EditSettings
 
@@ -52,3 +54,21 @@ def test_without_flags_the_presets_values_stand(parser):
     given = settings_of(parser.parse_args(["--guide-every", "2", "--memory", "low"]))
     assert (given.guide_every, given.memory) == (2, "low")
     assert given.candidates == preset("diffface").candidates
+
+
+@pytest.mark.parametrize(
+    ("flags", "goal"),
+    [
+        ([], GazeGoal()),
+        (["--gaze", "at-camera"], GazeGoal("at-camera")),
+        (["--gaze-pitch", "-5", "--gaze-yaw", "10"], GazeGoal("set", -5.0, 10.0)),
+        (["--gaze", "set-each", "--gaze-right-yaw", "3"], GazeGoal("set-each", right_yaw=3.0)),
+    ],
+)
+def test_the_gaze_is_kept_or_set(parser, flags, goal):
+    """Angles alone set both eyes."""
+    add_settings(parser)
+    text = " ".join(parser.format_help().split())
+    for name, flag in GOAL.items():
+        assert f"--{flag.replace('_', '-')} " in text and declared(GazeGoal)[name].help in text
+    assert settings_of(parser.parse_args(flags)).gaze_goal == goal

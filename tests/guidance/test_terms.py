@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.face.eyes import EyeBoxes
+from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.face.parsing import FacePart
 from guided_face_edit.editor_core.guidance.terms import (
     TERMS,
@@ -91,7 +92,8 @@ def test_zero_with_zero_gradient_where_the_wish_is_granted(row):
     mask = torch.ones_like(face_mask(BATCH)) if row.whole else face_mask(BATCH)
     batch = batch_of(pictures(BATCH, 1), mask=mask)
     term = (row.plain or row.make)(slice(0, BATCH))
-    _assert_nothing_pulls(term.bind(batch), pictures(BATCH, 1).requires_grad_())
+    edit = row.granted(pictures(BATCH, 1)).requires_grad_()
+    _assert_nothing_pulls(term.bind(batch), edit)
 
 
 @EVERY
@@ -194,6 +196,16 @@ def test_gaze_adds_up_all_that_is_read(estimator):
 def test_eyes_of_other_pictures_are_refused(boxes: EyeBoxes, message):
     with pytest.raises(ValueError, match=message):
         GazeTerm(gaze=tiny_estimator(), eyes=boxes).bind(batch_of(pictures(BATCH, 1)))
+
+
+def test_a_gaze_that_cannot_be_asked_of_a_network_is_refused():
+    batch, boxes = batch_of(pictures(BATCH, 1)), eyes(slice(0, BATCH))
+    each = GazeTerm(gaze=tiny_face_estimator(), eyes=boxes, goal=GazeGoal("set-each"))
+    with pytest.raises(ValueError, match="reads the face as a whole, expected one that reads each"):
+        each.bind(batch)
+    of_head = replace(tiny_estimator(), frame="head")
+    with pytest.raises(ValueError, match="cannot tell who looks at the camera: set pitch and yaw"):
+        GazeTerm(gaze=of_head, eyes=boxes, goal=GazeGoal("at-camera")).bind(batch)
 
 
 def test_pixel_is_the_mean_square():

@@ -10,16 +10,18 @@ from torch import Tensor, nn
 
 from guided_face_edit.editor_core.checkpoints.errors import UnsupportedCheckpoint
 from guided_face_edit.editor_core.checkpoints.saving import save_model
+from guided_face_edit.editor_core.demo.models import demo_file
 from guided_face_edit.editor_core.face.eyes import EyeBoxes
 from guided_face_edit.editor_core.face.gaze import estimate_gaze
 from guided_face_edit.editor_core.face.identity import SAME_PERSON
 from guided_face_edit.editor_core.face.parsing import parse_face, parts_named
 from guided_face_edit.editor_core.loading.families import FAMILIES
 from guided_face_edit.editor_core.loading.inspection import inspect
-from guided_face_edit.editor_core.loading.models import load_identity
+from guided_face_edit.editor_core.loading.models import load_gaze, load_identity
 from guided_face_edit.editor_core.loading.recipes import RECIPES
 from guided_face_edit.editor_core.models.adaface import AdaFace
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
+from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
@@ -254,3 +256,11 @@ def test_gaze_of_other_bins_is_refused(tmp_path):
     network.fc_yaw_gaze, network.fc_pitch_gaze = nn.Linear(128, 66), nn.Linear(128, 66)
     with pytest.raises(UnsupportedCheckpoint, match="got 66 bins of gaze: expected 90 or 28"):
         _loaded("gaze", network, tmp_path)
+
+
+def test_a_gaze_model_measures_from_the_camera_unless_its_file_says_otherwise(tmp_path):
+    network = EyeNet(EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=2, stem=4))
+    assert _loaded("gaze", network, tmp_path).frame == "camera"
+    assert _loaded("gaze", network, tmp_path, {"frame": "head"}).frame == "head"
+    assert _loaded("gaze", L2CS(L2CSConfig((1, 1, 1, 1), width=4)), tmp_path).frame == "camera"
+    assert load_gaze(demo_file("gaze")).frame == "head"  # as the world is drawn

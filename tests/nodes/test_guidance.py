@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.guidance.terms import TERMS
 from guided_face_edit.editor_core.models.l2cs import L2CS
 from guided_face_edit.editor_core.presets import preset
@@ -86,6 +87,16 @@ def test_the_gaze_of_a_whole_face_is_given_in_degrees_and_guides(face_gaze, pair
     (chain,) = run("GazeGuidance", scale=20.0, **face_gaze, **ALWAYS)
     *_, metrics = sample(pair, mask, embedding, guidance=chain, candidates=1)
     assert len(metrics.series["gaze"]) == 3
+
+
+def test_the_gaze_is_kept_or_set(eyes):
+    wired = {"gaze_model": load("GazeModel"), "eyes": eyes}
+    (kept,) = run("GazeGuidance", scale=20.0, **wired, **ALWAYS)
+    (asked,) = run("GazeGuidance", scale=20.0, mode="set", pitch=5.0, yaw=-10.0, **wired, **ALWAYS)
+    assert kept.terms[0].goal == GazeGoal() and kept.terms[0].goal.mode == "keep"
+    assert asked.terms[0].goal == GazeGoal("set", 5.0, -10.0)
+    with pytest.raises(ValueError, match='mode is "away", expected "keep" or "set"'):
+        run("GazeGuidance", scale=20.0, mode="away", **wired, **ALWAYS)
 
 
 def test_terms_come_in_the_order_of_the_wires_and_a_scale_of_0_adds_none():

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...editor_core.face.eyes import EyeBoxes
-from ...editor_core.face.gaze import GazeEstimator
+from ...editor_core.face.gaze import Frame, GazeEstimator, GazeGoal
 from ...editor_core.face.parsing import FACE_PARTS
 from ...editor_core.guidance.batch import EditBatch
 from ...editor_core.guidance.terms import (
@@ -73,6 +73,7 @@ class TermRow:
     expected: Callable[[Tensor, Tensor], Tensor]  # (target, image) -> (B,), of `plain`
     plain: Callable[..., GuidanceTerm] | None = None  # where `make` draws random views
     whole: bool = False  # whether `plain` needs a mask of the whole picture to be zero
+    granted: Callable[[Tensor], Tensor] = torch.clone  # targets -> edits that have what is asked
 
 
 def _identity(rows: slice, copies: int = 3, **settings: Any) -> GuidanceTerm:
@@ -99,6 +100,54 @@ def _expected_gaze(estimator: GazeEstimator) -> Callable[[Tensor, Tensor], Tenso
     return expected
 
 
+@dataclass(frozen=True)
+class CornerGaze:
+    """Reads the gaze off the first pixel of each eye's box: red is its pitch, green its yaw."""
+
+    network: nn.Module = nn.Identity()
+    frame: Frame = "camera"
+
+    def estimate(self, image: Tensor, boxes: EyeBoxes) -> Tensor:  # (B,3,H,W) -> (B,2,2)
+        """The gaze of the left and of the right eye."""
+        return torch.stack([_corners(image, box) for box in (boxes.left, boxes.right)], dim=1)
+
+    def shown(self, image: Tensor, angles: Tensor) -> Tensor:
+        """The pictures with eyes (2,2) that look there."""
+        image, boxes = image.clone(), eyes(slice(0, len(image)))
+        for box, angle in zip((boxes.left, boxes.right), angles, strict=True):
+            for row, (x, y) in zip(image, box[:, :2].tolist(), strict=True):
+                row[:2, y, x] = angle
+        return image
+
+
+def _corners(image: Tensor, box: Tensor) -> Tensor:  # (B,3,H,W), (B,4) -> (B,2)
+    corners = zip(image, box[:, :2].tolist(), strict=True)
+    return torch.stack([row[:2, y, x] for row, (x, y) in corners])
+
+
+GOALS = {  # and the pitch and yaw of the left and the right eye in degrees
+    GazeGoal("set", pitch=-10.0, yaw=15.0): ((-10.0, 15.0), (-10.0, 15.0)),
+    GazeGoal("set-each", 5.0, 20.0, -5.0, -20.0): ((5.0, 20.0), (-5.0, -20.0)),
+    GazeGoal("at-camera", pitch=7.0): ((0.0, 0.0), (0.0, 0.0)),
+}
+
+
+def _gaze_row(goal: GazeGoal, degrees: tuple[tuple[float, float], ...]) -> TermRow:
+    """A gaze that is set, by a network whose reading of a picture can be drawn."""
+    estimator, asked = CornerGaze(), torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
+
+    def expected(target: Tensor, image: Tensor) -> Tensor:
+        read = estimator.estimate(image, eyes(slice(0, len(image))))
+        return (read - asked).abs().sum((1, 2)) / 2
+
+    return TermRow(
+        "gaze",
+        lambda rows, **s: GazeTerm(gaze=estimator, eyes=eyes(rows), goal=goal, **s),
+        expected,
+        granted=lambda target: estimator.shown(target, asked),
+    )
+
+
 def _expected_lpips(target: Tensor, image: Tensor) -> Tensor:
     outside = 1 - face_mask(len(image))
     return tiny_lpips()(image * outside, target * outside)
@@ -121,6 +170,7 @@ ROWS = (
         )
         for each in (tiny_estimator(), tiny_face_estimator())
     ),
+    *(_gaze_row(goal, degrees) for goal, degrees in GOALS.items()),
     TermRow("lpips", lambda rows, **s: LpipsTerm(lpips=tiny_lpips(), **s), _expected_lpips),
     TermRow(
         "pixel",

@@ -128,7 +128,13 @@ TRAINING_STAGES = (
         lambda _: ParserLesson(BiSeNet(PARSER_CONFIG), PARSER_INPUT),
         facts={"size": PARSER_INPUT},
     ),
-    TrainingStage("gaze", 4, Course((600,), 8), lambda _: GazeLesson(EyeNet(GAZE_CONFIG))),
+    TrainingStage(
+        "gaze",
+        4,
+        Course((600,), 8),
+        lambda _: GazeLesson(EyeNet(GAZE_CONFIG)),
+        facts={"frame": "head"},
+    ),
     TrainingStage(
         "judge", 5, Course((700, 1000), 80), lambda _: IdentityLesson(Judge(JUDGE_CONFIG))
     ),
