@@ -12,8 +12,9 @@ from guided_face_edit.tools.evaluate.command import evaluate
 from guided_face_edit.tools.evaluate.measurements import Measurements, gaze_error, psnr_inside
 from guided_face_edit.tools.evaluate.networks import load_judge, load_metric_networks
 from guided_face_edit.tools.evaluate.sweep import REFERENCES, Trial, TrialResult, sweep
-from guided_face_edit.tools.evaluate.tables import GAIN, ablation, evaluation
+from guided_face_edit.tools.evaluate.tables import GAIN, evaluation
 from guided_face_edit.tools.figures import Figure
+from guided_face_edit.tools.measures import ablation
 
 QUICK = replace(preset("demo"), respacing="3", skip=0, candidates=2, views=1)
 

@@ -13,10 +13,11 @@ from ...editor_core.demo.pairs import draw_pairs
 from ...editor_core.files import write_json
 from ...editor_core.presets import preset
 from ...editor_core.settings import EditSettings
+from ..measures import TERM_METRICS, ablation
 from .measurements import Measurements, measure
 from .networks import load_metric_networks
 from .sweep import sweep
-from .tables import TERM_METRICS, ablation, evaluation
+from .tables import evaluation
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

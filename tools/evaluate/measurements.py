@@ -11,29 +11,21 @@ from ...editor_core.diffusion.sampling import Step
 from ...editor_core.editing import EditResult, edit_face
 from ...editor_core.face.gaze import Gaze, estimate_gaze
 from ...editor_core.face.identity import identity_distance
-from ...editor_core.face.parsing import FACE_PARTS, parse_face
-from ...editor_core.images import to_signed
+from ...editor_core.images import to_bchw, to_signed
 from ...editor_core.loading.models import FaceModels
 from ...editor_core.settings import EditSettings
+from ..measures import EditMeasures, compare_with_targets, concatenated, rank_of_own
 from .networks import MetricNetworks
 
 PAIRS_AT_ONCE = 16
 
 
-@dataclass(frozen=True)
-class Measurements:
-    """One row a pair, for one way of editing them all."""
+@dataclass(frozen=True, kw_only=True)
+class Measurements(EditMeasures):
+    """With the true swap, which only a drawn world knows, also how near an edit comes to it."""
 
     target_psnr: Tensor  # (n,) of the unedited target against the truth, inside the mask
     edit_psnr: Tensor  # (n,)
-    rank: Tensor  # (n,) of the source among all sources, by the judge; 0 is first
-    identity: Tensor  # (n,) distance to the source, by the judge
-    intersection: Tensor  # (n,9) pixels of each face part in edit and target, both as parsed
-    union: Tensor  # (n,9)
-    gaze_error: Tensor  # (n,) degrees between the gaze of the edit and the target's true one
-    background_kept: Tensor  # (n,) bool: outside the mask every bit is the target's
-    lpips: Tensor  # (n,) LPIPS of the last prediction to the target, outside the mask
-    pixel: Tensor  # (n,) mean squared difference of the last prediction to the target
 
 
 def measure(
@@ -56,8 +48,7 @@ def measure(
         images = batch.source.image, batch.target.image
         result = edit_face(models, *images, shifted, on_step=on_step)
         batches.append(compare_edits(networks, batch, result, last[0].pred_x0, sources, first))
-    columns = zip(*(vars(batch).values() for batch in batches), strict=True)
-    return Measurements(*(torch.cat(column) for column in columns))
+    return concatenated(batches)
 
 
 def compare_edits(
@@ -71,22 +62,15 @@ def compare_edits(
     """Measure the edits of pairs, whose sources the judge embeds from row `first` of `sources`."""
     target, edit = pairs.target.image, result.images[:, 0]
     identity, own = judge_embedding(networks, edit), torch.arange(first, first + len(pairs))
-    likeness = identity @ sources.T
-    parsed, expected = (parse_face(networks.parser, to_signed(x)).labels for x in (edit, target))
-    parts = [(parsed == part, expected == part) for part in FACE_PARTS]
-    outside, signed = 1 - result.mask[:, :1], to_signed(target)
-    kept = (edit == target).all(3) | (result.mask[:, 0] > 0)
+    pictures, mask = result.pictures[:, 0], result.mask[:, 0]
+    background = to_bchw(target), mask, pred_x0
     return Measurements(
         target_psnr=psnr_inside(target, pairs),
         edit_psnr=psnr_inside(edit, pairs),
-        rank=(likeness > likeness.gather(1, own[:, None])).sum(1),
+        rank=rank_of_own(identity @ sources.T, own),
         identity=identity_distance(identity, sources[own]),
-        intersection=torch.stack([(a & b).sum((1, 2)) for a, b in parts], 1),
-        union=torch.stack([(a | b).sum((1, 2)) for a, b in parts], 1),
         gaze_error=gaze_error(networks, edit, pairs),
-        background_kept=kept.flatten(1).all(1),
-        lpips=networks.lpips(pred_x0 * outside, signed * outside).detach(),
-        pixel=(pred_x0 - signed).square().mean((1, 2, 3)),
+        **compare_with_targets(networks.parser, networks.lpips, pictures, *background),
     )
 
 

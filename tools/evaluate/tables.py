@@ -1,18 +1,13 @@
-"""The evaluation's rows: what an edit achieves, and what each guidance term adds to it."""
-
-from collections.abc import Callable
+"""The evaluation's rows: what an edit achieves."""
 
 from torch import Tensor
 
 from ..figures import Figure, bootstrap, proportion
+from ..measures import GAZE, PARSING, mean_iou, median
 from .measurements import Measurements
-
-Metric = Callable[[Measurements, Tensor], Tensor]  # measurements, rows of pairs (R,n) -> (R,)
 
 CLOSE = 25.0  # dB: targets this close to their true swap leave too little to gain
 GAIN = "median PSNR gain inside the mask, dB"
-PARSING = "parsing mIoU with the target, face parts"
-GAZE = "median gaze error to the target, degrees"
 
 
 def quality(on: Measurements) -> list[Figure]:
@@ -38,29 +33,3 @@ def evaluation(on: Measurements, gaze_off: Measurements) -> list[Figure]:
     *rows, background = quality(on)
     ratio = bootstrap("  over that without the gaze term", gaze_ratio, len(on.rank)).at_most(0.8)
     return [*rows, ratio, background]
-
-
-TERM_METRICS: dict[str, tuple[str, Metric]] = {
-    "identity": ("identity distance, by the judge", lambda m, rows: m.identity[rows].mean(1)),
-    "parsing": ("1 - parsing mIoU", lambda m, rows: 1 - mean_iou(m, rows)),
-    "gaze": ("gaze error, degrees", lambda m, rows: m.gaze_error[rows].mean(1)),
-    "lpips": ("LPIPS to the target, background", lambda m, rows: m.lpips[rows].mean(1)),
-    "pixel": ("squared difference to the target", lambda m, rows: m.pixel[rows].mean(1)),
-}
-"""What each term is for, as a mean over pairs that falls when the term helps."""
-
-
-def ablation(term: str, on: Measurements, without: Measurements) -> Figure:
-    """The term's own metric under all terms, less that without the term."""
-    metric, mean = TERM_METRICS[term]
-    name = f"{term} term, on - off: {metric}"
-    return bootstrap(name, lambda r: mean(on, r) - mean(without, r), len(on.rank)).below_zero()
-
-
-def median(values: Tensor, rows: Tensor) -> Tensor:  # (n,), (R,m) -> (R,)
-    return values[rows].double().quantile(0.5, dim=1)
-
-
-def mean_iou(m: Measurements, rows: Tensor) -> Tensor:  # (R,n) -> (R,)
-    """Intersection over union of each part over all pairs, averaged over the parts."""
-    return (m.intersection[rows].sum(1) / m.union[rows].sum(1).clamp(min=1)).mean(1)
