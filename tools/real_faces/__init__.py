@@ -1,0 +1,1 @@
+"""Measures edits of real faces, of which nobody knows the right answer."""
