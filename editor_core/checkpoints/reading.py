@@ -1,4 +1,4 @@
-"""Reads tensors from safetensors and torch files; nothing in a file is ever executed.
+"""Reads tensors from safetensors, torch and tflite files; nothing in a file is ever executed.
 
 The content of a file decides what it is, for names are often wrong. `pickles.py` says why reading
 pickles is safe. An error names the file, what is wrong, and what to do.
@@ -26,6 +26,7 @@ from .errors import (
     printable,
 )
 from .state_dicts import unprefixed
+from .tflite_files import is_tflite, read_tflite
 from .torch_files import read_torch_file
 
 # What reading raises over a file that is cut off, or lies, or is of another kind.
@@ -52,7 +53,7 @@ def read_checkpoint(path: StrPath) -> Checkpoint:
     """The tensors of a model file, and its metadata with that of `<path>.json` beside it.
 
     Args:
-        path: a safetensors or torch file, whatever its name.
+        path: a safetensors, torch or tflite file, whatever its name.
 
     Returns:
         Tensors by name, on the CPU, in the precision of the file and without prefixes such as
@@ -60,20 +61,21 @@ def read_checkpoint(path: StrPath) -> Checkpoint:
 
     Raises:
         MissingModel: there is no such file.
-        DamagedCheckpoint: it is cut off, or neither safetensors nor of torch.
+        DamagedCheckpoint: it is cut off, or of no such form.
         UnsafeCheckpoint: its pickle would do more than hold tensors; nothing of it was run.
         UnsupportedCheckpoint: it holds no network, or one in a form that is not read.
     """
     with _model_file(path) as file:
-        tensors = _safetensors(file) if _is_safetensors(file) else read_torch_file(file).load()
+        whole = WHOLE.get(_form(file))
+        tensors = whole(file) if whole else read_torch_file(file).load()
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
 def read_outline(path: StrPath) -> Checkpoint:
     """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone."""
     with _model_file(path) as file:
-        if _is_safetensors(file):
-            tensors = {name: tensor.to("meta") for name, tensor in _safetensors(file).items()}
+        if whole := WHOLE.get(_form(file)):
+            tensors = {name: tensor.to("meta") for name, tensor in whole(file).items()}
         else:
             tensors = read_torch_file(file).outline()
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
@@ -94,6 +96,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
         return {**metadata, "config": parse_json(text, path)}
     except ValueError as error:
         raise DamagedCheckpoint(str(error)) from error
+
+
+def _form(path: Path) -> str:
+    """What a file is, by how it begins."""
+    if _is_safetensors(path):
+        return "safetensors"
+    return "tflite" if is_tflite(path) else "torch"
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -118,6 +127,9 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
 
+WHOLE = {"safetensors": _safetensors, "tflite": read_tflite}  # whose tensors are views, read late
+
+
 @contextmanager
 def _model_file(path: StrPath) -> Iterator[Path]:
     """A model file; what then goes wrong becomes an error that names it and says what to do."""
@@ -135,9 +147,9 @@ def _model_file(path: StrPath) -> Iterator[Path]:
     except UnsupportedCheckpoint as error:
         raise UnsupportedCheckpoint(f"{file}: {error}") from error
     except DAMAGE as error:
-        kind = "safetensors" if _is_safetensors(file) else "torch"
+        form, size = _form(file), file.stat().st_size
         reason = str(error).strip().partition(". ")[0] or type(error).__name__
         raise DamagedCheckpoint(
-            f"{file}: expected a whole {kind} file, got {file.stat().st_size:,} bytes that cannot "
-            f"be read ({printable(reason)}): fetch the file again"
+            f"{file}: expected a whole {form} file, got {size:,} bytes that cannot be read "
+            f"({printable(reason)}): fetch the file again"
         ) from error

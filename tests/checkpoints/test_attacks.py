@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from guided_face_edit.editor_core.checkpoints.errors import CheckpointError
 from guided_face_edit.editor_core.checkpoints.reading import read_checkpoint
 from guided_face_edit.tests.support.attacks import attacks
+from guided_face_edit.tests.support.tflite import tflite_file
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = 20_000_000  # 80 for each instruction of the longest pickle
@@ -137,12 +138,13 @@ def seeds(folder, corpus):
             torch.save(saved, path, _use_new_zipfile_serialization=zipped)
             files.append(path.read_bytes())
     save_file(weights, path)
-    return [*files, path.read_bytes()]
+    floats = {name: t for name, t in weights.items() if t.is_floating_point()}
+    return [*files, path.read_bytes(), tflite_file(floats)]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(
-    seed=st.integers(0, 6),
+    seed=st.integers(0, 7),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4))),
     share=st.floats(0.01, 1) | st.just(1.0),
 )

@@ -5,9 +5,10 @@ from pathlib import Path
 from .attack import Attack as Attack
 from .damaged_files import damaged_files
 from .damaged_pickles import damaged_pickles
+from .damaged_tflite import damaged_tflite
 from .programs import programs
 
 
 def attacks(marker: Path) -> list[Attack]:
     """All of them; those that run something would make the marker."""
-    return [*programs(marker), *damaged_pickles(), *damaged_files()]
+    return [*programs(marker), *damaged_pickles(), *damaged_files(), *damaged_tflite()]
