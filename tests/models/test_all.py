@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceConfig
+from guided_face_edit.editor_core.models.attention_mesh import AttentionMesh, AttentionMeshConfig
 from guided_face_edit.editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
+from guided_face_edit.editor_core.models.face_mesh import FaceMesh, FaceMeshConfig
 from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
 from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
 from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
@@ -31,6 +33,9 @@ SMALL = [
     (ParseNet, ParseNetConfig(19, encoder=(4,), depth=1, decoder=())),
     (L2CS, L2CSConfig((1, 2, 1, 3), width=4)),
     (L2CS, L2CSConfig((1, 1, 1, 1), width=8, bins=28)),
+    (FaceMesh, FaceMeshConfig((2, 3, 4, 5, 6, 7), 8)),
+    (FaceMesh, FaceMeshConfig((2, 2, 4, 4, 8, 8), 3, has_blendshapes=False)),
+    (AttentionMesh, AttentionMeshConfig((2, 3, 4, 5, 6, 7), 8, (9, 10))),
 ]
 PUBLISHED = [
     ("FaceParser.pth", BiSeNet, BiSeNetConfig()),
