@@ -28,16 +28,21 @@ def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: S
     if not found:
         return no_faces(size, len(landmarks))
     points = torch.stack([torch.as_tensor(face["landmarks_xy"]).float() for face in found])
-    eyes, count = eye_corners_of(points).unflatten(1, (2, 2)).mean(2), points.shape[1]
     return make_faces(
         [frame for frame, faces in enumerate(landmarks) for _ in faces],
         torch.cat([points.amin(1), points.amax(1)], 1),
-        torch.cat([eyes, points[:, [NOSE[count], *MOUTH[count]]]], 1),
+        five_points_of(points),
         size,
         len(landmarks),
         score=torch.tensor([float(face.get("score", 1)) for face in found]),
         landmarks=points,
     )
+
+
+def five_points_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,5,2)
+    """The middles of the eyes, the nose's tip and the mouth's corners, in the order of POINTS."""
+    eyes, count = eye_corners_of(landmarks).unflatten(1, (2, 2)).mean(2), landmarks.shape[1]
+    return torch.cat([eyes, landmarks[:, [NOSE[count], *MOUTH[count]]]], 1)
 
 
 def eye_corners_of(landmarks: Tensor) -> Tensor:  # (n,68, 468 or 478,2) -> (n,4,2)

@@ -12,11 +12,13 @@ class Family:
     """Networks of one layout, known by names that all of them have and no other family has."""
 
     name: str
-    kind: str  # what it is to the editor: diffusion, identity, parser, gaze or lpips
+    kind: str  # what it is to the editor: diffusion, identity, parser, gaze, lpips or landmarks
     marks: tuple[str, ...]
+    other_marks: tuple[str, ...] = ()  # where such files come under other names too
 
     def fits(self, names: set[str]) -> bool:
-        return names.issuperset(self.marks)
+        found = (marks for marks in (self.marks, self.other_marks) if marks)
+        return any(names.issuperset(marks) for marks in found)
 
 
 UNCONDITIONAL = "mid_block.attentions.0.group_norm.weight"  # U-Nets of text have another there
@@ -52,6 +54,13 @@ FAMILIES = (
     Family("SqueezeNet 1.1", "lpips", ("features.0.weight", "features.12.squeeze.weight")),
     Family("VGG-16", "lpips", ("features.0.weight", "features.28.weight")),
     Family("AlexNet", "lpips", ("features.0.weight", "features.10.weight")),
+    Family("FaceMesh v2", "landmarks", ("mesh.stem.weight", "mesh.head_block.prelu_dwise.weight")),
+    Family(
+        "Attention Mesh",
+        "landmarks",
+        ("mesh.stem.weight", "left.heads.iris.landmarks.weight"),
+        ("output_mesh/Kernel", "conv_left_iris/Kernel"),
+    ),
 )
 
 UNSUPPORTED = {  # by one name that gives each away
@@ -66,6 +75,9 @@ UNSUPPORTED = {  # by one name that gives each away
     "ClassHead.0.conv1x1.weight": "a RetinaFace detector",
     **{f"{name}.weight": "an MTCNN detector" for name in ("conv4_1", "dense5_1", "dense6_1")},
     "layer2.0.downsample.0.weight": "a ResNet of torchvision",
+    "conv_eyes_contours_and_brows/Kernel": "MediaPipe's network of irises alone",
+    "classificator_8/Kernel": "MediaPipe's detector of faces",
+    "conv2d_31/Kernel": "a network of MediaPipe's that finds no irises",
 }
 
 

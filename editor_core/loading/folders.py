@@ -7,7 +7,16 @@ from ..checkpoints.errors import MissingModel, UnsupportedCheckpoint
 from ..files import StrPath, read_json
 from .known_files import describe_origin
 
-EXTENSIONS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl")  # of model files
+EXTENSIONS = (
+    ".safetensors",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".bin",
+    ".tar",
+    ".pkl",
+    ".tflite",
+)  # of model files
 DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 DIFFUSERS_CLASS = "UNet2DModel"
 SCHEDULERS = (".", "scheduler", "../scheduler")  # relative to the weights, alone or in a pipeline

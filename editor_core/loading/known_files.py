@@ -15,6 +15,7 @@ FOLDERS = {  # under that, by the editor's word for what a model does
     "parser": "parsing",
     "gaze": "gaze",
     "lpips": "lpips",
+    "landmarks": "landmarks",
 }
 
 

@@ -7,7 +7,7 @@ loader raises `MissingModel` where there is no file, and `CheckpointError` where
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from ..checkpoints.errors import MISFITS, MissingModel, UnsupportedCheckpoint
 from ..checkpoints.reading import Checkpoint, read_checkpoint, read_outline
 from ..diffusion.process import DiffusionModel
 from ..face.gaze import GazeEstimator
+from ..face.head import IrisGazeEstimator
 from ..face.identity import IdentityEncoder
+from ..face.landmarks import FaceLandmarker
 from ..face.parsing import FaceParser
 from ..files import StrPath
 from ..models.lpips import Lpips, detect_backbone
@@ -34,21 +36,22 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass(frozen=True)
 class FaceModels:
-    """The trained models of an edit; gaze and LPIPS only where their terms are wanted."""
+    """The trained models of an edit; gaze, LPIPS and landmarks only where they are wanted."""
 
     diffusion: DiffusionModel
     identity: IdentityEncoder
     parser: FaceParser
     gaze: GazeEstimator | None = None
     lpips: Lpips | None = None
+    landmarks: FaceLandmarker | None = None
 
 
 def load_models(folder: StrPath) -> FaceModels:
     """All the models in a folder and the folders in it.
 
     Args:
-        folder: has one model file of each kind, see `find_models`. Those of gaze and LPIPS may be
-            missing.
+        folder: has one model file of each kind, see `find_models`. Those of gaze, LPIPS and
+            landmarks may be missing; without one of gaze, landmarks tell it by the irises.
 
     Returns:
         The models, on the CPU, in float32.
@@ -69,7 +72,10 @@ def load_models(folder: StrPath) -> FaceModels:
     for kind in ("diffusion", "identity", "parser"):
         if kind not in files:
             raise missing_model(kind, folder)
-    return FaceModels(**{kind: LOADERS[kind](files[kind]) for kind in LOADERS if kind in files})
+    models = FaceModels(**{kind: LOADERS[kind](files[kind]) for kind in LOADERS if kind in files})
+    if models.gaze is None and models.landmarks is not None:
+        return replace(models, gaze=IrisGazeEstimator(models.landmarks))
+    return models
 
 
 def find_models(folder: StrPath) -> dict[str, Path]:
@@ -80,7 +86,7 @@ def find_models(folder: StrPath) -> dict[str, Path]:
             else its tensors decide what kind it is of; what is of none is passed over.
 
     Returns:
-        Files by kind: diffusion, identity, parser, gaze, lpips.
+        Files by kind: diffusion, identity, parser, gaze, lpips, landmarks.
 
     Raises:
         MissingModel: there is no such folder.
@@ -199,12 +205,27 @@ def load_lpips(path: StrPath) -> Lpips:
     return network.requires_grad_(False)
 
 
+def load_landmarks(path: StrPath) -> FaceLandmarker:
+    """A face landmarker, all of whose sizes are in its tensors.
+
+    Args:
+        path: a safetensors or torch file of FaceMesh v2, as ComfyUI publishes it, or the tflite
+            file of the Attention Mesh that the package mediapipe brings along.
+
+    Returns:
+        The landmarker: pictures (B,3,H,W) in [-1, 1] and where the face is to landmarks
+        (B,478,3), and of FaceMesh v2 to 52 blendshapes.
+    """
+    return _load(path, "landmarks")
+
+
 LOADERS: dict[str, Callable[[StrPath], Any]] = {
     "diffusion": load_diffusion,
     "identity": load_identity,
     "parser": load_parser,
     "gaze": load_gaze,
     "lpips": load_lpips,
+    "landmarks": load_landmarks,
 }
 
 

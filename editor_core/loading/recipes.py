@@ -8,13 +8,16 @@ from torch import Tensor, nn
 
 from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ..face.identity import SAME_PERSON, IdentityEncoder
+from ..face.landmarks import FaceLandmarker
 from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser, FacePart
 from ..face.templates import require_template
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
 from ..models.adaface import AdaFace, AdaFaceConfig, network_alone
+from ..models.attention_mesh import AttentionMesh, AttentionMeshConfig, with_own_names
 from ..models.bisenet import BiSeNet, BiSeNetConfig
 from ..models.configs import StateDict
 from ..models.eyenet import EyeNet, EyeNetConfig
+from ..models.face_mesh import FaceMesh, FaceMeshConfig, of_mesh
 from ..models.facenet import FaceNet, FaceNetConfig
 from ..models.insightface import InsightFace, InsightFaceConfig
 from ..models.ir_se import IRSE, IRSEConfig
@@ -78,6 +81,11 @@ def _parser(normalise: Normalise, classes: Sequence[FacePart]) -> MakeModel:
 # draws the line by default (its `apps/verification`).
 CVLFACE_SAME_PERSON = 0.7
 
+
+def _landmarker(network: Any, _: Config) -> FaceLandmarker:
+    return FaceLandmarker(network)
+
+
 RECIPES: Mapping[str, Recipe] = {  # by family
     "ArcFace ResNet": Recipe(IResNet, IResNetConfig, _encoder(imagenet_normalise)),
     "insightface ResNet": Recipe(InsightFace, InsightFaceConfig, _encoder(unchanged)),
@@ -104,4 +112,8 @@ RECIPES: Mapping[str, Recipe] = {  # by family
         channels_last=False,
     ),
     "L2CS-Net": Recipe(L2CS, L2CSConfig, lambda network, _: FaceGazeEstimator(network)),
+    "FaceMesh v2": Recipe(FaceMesh, FaceMeshConfig, _landmarker, False, of_mesh),
+    "Attention Mesh": Recipe(
+        AttentionMesh, AttentionMeshConfig, _landmarker, False, with_own_names
+    ),
 }

@@ -13,17 +13,20 @@ from guided_face_edit.editor_core.checkpoints.errors import (
     UnsupportedCheckpoint,
 )
 from guided_face_edit.editor_core.checkpoints.saving import save_model
+from guided_face_edit.editor_core.face.head import IrisGazeEstimator
 from guided_face_edit.editor_core.loading.models import (
     find_models,
     load_diffusion,
     load_gaze,
     load_identity,
+    load_landmarks,
     load_lpips,
     load_models,
     load_parser,
 )
 from guided_face_edit.editor_core.models.bisenet import BiSeNet
 from guided_face_edit.editor_core.models.eyenet import EyeNet
+from guided_face_edit.editor_core.models.face_mesh import FaceMesh, FaceMeshConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet
 from guided_face_edit.editor_core.models.unet import UNet
 from guided_face_edit.tests.support.tiny import (
@@ -48,6 +51,8 @@ def _save_all(folder: Path) -> None:
     save_model(folder / "d.safetensors", EyeNet(TINY_EYENET), "gaze", {})
     lpips = squeezenet1_1(weights=None)
     save_model(folder / "e.safetensors", lpips, "lpips", {"heads": False})
+    mesh = FaceMesh(FaceMeshConfig((2,) * 6, 2))
+    save_model(folder / "f.safetensors", mesh, "landmarks", {})
     save_model(folder / "judge.safetensors", IResNet(TINY_ENCODER), "judge", {})
 
 
@@ -81,6 +86,14 @@ def test_a_folder_of_models_is_loaded_in_inference_mode_too(folder):
     x = torch.zeros(1, 3, 64, 64, requires_grad=True)
     models.lpips(x, x + 0.5).sum().backward()
     assert x.grad.isfinite().all()
+    assert models.landmarks.network.config.widths == (2,) * 6
+
+
+def test_without_a_gaze_file_the_irises_tell_the_gaze(folder, tmp_path):
+    for file in folder.glob("[!d]*.safetensors"):
+        (tmp_path / file.name).symlink_to(file)
+    models = load_models(tmp_path)
+    assert models.gaze == IrisGazeEstimator(models.landmarks)
 
 
 def test_networks_come_ready_to_guide(folder):
@@ -90,6 +103,7 @@ def test_networks_come_ready_to_guide(folder):
         load_identity(folder / "c.safetensors").network,
         load_gaze(folder / "d.safetensors").network,
         load_lpips(folder / "e.safetensors"),
+        load_landmarks(folder / "f.safetensors").network,
     ]
     for network in networks:
         assert not network.training

@@ -86,6 +86,10 @@ def _answer(kind: str, model: Any, image: Tensor) -> Tensor:
         return model.embed(image)
     if kind == "parser":
         return model.logits(image, 24)
+    if kind == "landmarks":
+        return model.landmarks(
+            image, torch.tensor([[[1 / SIZE, 0, 0], [0, 1 / SIZE, 0]]] * len(image))
+        )
     return model.estimate(image, _eyes(len(image)))
 
 

@@ -1,4 +1,4 @@
-"""A small network of every family of identity, parser and gaze networks."""
+"""A small network of every family of identity, parser, gaze and landmark networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...editor_core.loading.models import load_gaze, load_identity, load_parser
+from ...editor_core.loading.models import load_gaze, load_identity, load_landmarks, load_parser
 from ...editor_core.models.adaface import AdaFace, AdaFaceConfig
+from ...editor_core.models.attention_mesh import AttentionMesh, AttentionMeshConfig
 from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ...editor_core.models.eyenet import EyeNet, EyeNetConfig
+from ...editor_core.models.face_mesh import FaceMesh, FaceMeshConfig
 from ...editor_core.models.facenet import FaceNet, FaceNetConfig
 from ...editor_core.models.insightface import InsightFace, InsightFaceConfig
 from ...editor_core.models.ir_se import IRSE, IRSEConfig
@@ -18,7 +20,12 @@ from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ...editor_core.models.l2cs import L2CS, L2CSConfig
 from ...editor_core.models.parsenet import ParseNet, ParseNetConfig
 
-LOADERS = {"identity": load_identity, "parser": load_parser, "gaze": load_gaze}
+LOADERS = {
+    "identity": load_identity,
+    "parser": load_parser,
+    "gaze": load_gaze,
+    "landmarks": load_landmarks,
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,15 @@ CASES = [
     Case("ParseNet", "parser", ParseNet, SMALL_PARSENET, 64, {"size": 64}),
     Case("EyeNet", "gaze", EyeNet, EyeNetConfig(1, 4, 2, 4), None),
     Case("L2CS-Net", "gaze", L2CS, L2CSConfig((1, 1, 1, 1), 4), 448),
+    Case("FaceMesh v2", "landmarks", FaceMesh, FaceMeshConfig((2, 3, 4, 4, 5, 6), 3), 192),
+    Case("FaceMesh v2", "landmarks", FaceMesh, FaceMeshConfig((2, 2, 2, 2, 2, 2), 2, False), 192),
+    Case(
+        "Attention Mesh",
+        "landmarks",
+        AttentionMesh,
+        AttentionMeshConfig((2, 3, 4, 4, 5, 6), 3, (4, 5)),
+        192,
+    ),
 ]
 
 
