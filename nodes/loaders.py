@@ -182,9 +182,9 @@ class LoadGazeModel(LoaderNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "LoadGazeModel",
-            "The network that reads where eyes look: EyeNet sees each eye, L2CS-Net the whole "
-            "face.",
-            search_aliases=["eyenet", "l2cs", "gaze estimator"],
+            "The network that reads where eyes look: EyeNet sees each eye, L2CS-Net and "
+            "MobileGaze the whole face.",
+            search_aliases=["eyenet", "l2cs", "mobilegaze", "gaze estimator"],
             inputs=[cls.file_input()],
             outputs=[output(sockets.GazeModel, "gaze_model", "For gazes and guidance.")],
         )

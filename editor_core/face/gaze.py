@@ -56,7 +56,7 @@ class EyeGazeEstimator:
 
 @dataclass(frozen=True)
 class FaceGazeEstimator:
-    """L2CS-Net, which reads the whole face; its yaw is positive leftwards."""
+    """L2CS-Net or MobileGaze, which read the whole face; their yaw is positive leftwards."""
 
     network: nn.Module
     size: int = 448

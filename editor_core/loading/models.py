@@ -178,7 +178,7 @@ def load_gaze(path: StrPath) -> GazeEstimator:
     """A gaze estimator, all of whose sizes are in its tensors.
 
     Args:
-        path: a safetensors or torch file, of EyeNet or L2CS-Net.
+        path: a safetensors or torch file, of EyeNet, L2CS-Net or MobileGaze.
 
     Returns:
         The estimator: pictures (B,3,H,W) in [-1, 1] and eye boxes (pixels) to pitch and yaw

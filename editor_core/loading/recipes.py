@@ -14,7 +14,7 @@ from ..face.templates import require_template
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
 from ..models.adaface import AdaFace, AdaFaceConfig, network_alone
 from ..models.attention_mesh import AttentionMesh, AttentionMeshConfig, with_own_names
-from ..models.bisenet import BiSeNet, BiSeNetConfig
+from ..models.bisenet import BiSeNet, BiSeNetConfig, with_first_names
 from ..models.configs import StateDict
 from ..models.eyenet import EyeNet, EyeNetConfig
 from ..models.face_mesh import FaceMesh, FaceMeshConfig, of_mesh
@@ -22,12 +22,16 @@ from ..models.facenet import FaceNet, FaceNetConfig
 from ..models.insightface import InsightFace, InsightFaceConfig
 from ..models.ir_se import IRSE, IRSEConfig
 from ..models.iresnet import IResNet, IResNetConfig
-from ..models.l2cs import L2CS, L2CSConfig
+from ..models.l2cs import L2CS, L2CSConfig, MobileGaze
 from ..models.parsenet import ParseNet, ParseNetConfig
 
 Config = Mapping[str, Any]  # of a file; `size` is the side of the network's input in pixels
 MakeModel = Callable[[Any, Config], Any]  # from the network with its values
 Normalise = Callable[[Tensor], Tensor]
+
+# The identity distance of one person: a cosine of 0.3 is where CVLface's own verification draws
+# the line by default (its `apps/verification`).
+CVLFACE_SAME_PERSON = 0.7
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,6 @@ def _parser(normalise: Normalise, classes: Sequence[FacePart]) -> MakeModel:
     return model
 
 
-# Identity distances of one person, by data: a cosine of 0.3 is where CVLface's own verification
-# draws the line by default (its `apps/verification`).
-CVLFACE_SAME_PERSON = 0.7
-
-
 def _landmarker(network: Any, _: Config) -> FaceLandmarker:
     return FaceLandmarker(network)
 
@@ -104,6 +103,12 @@ RECIPES: Mapping[str, Recipe] = {  # by family
         tensors=network_alone,
     ),
     "BiSeNet": Recipe(BiSeNet, BiSeNetConfig, _parser(imagenet_normalise, BISENET_CLASSES)),
+    "BiSeNet of yakhyo": Recipe(
+        BiSeNet,
+        BiSeNetConfig,
+        _parser(imagenet_normalise, BISENET_CLASSES),
+        tensors=with_first_names,
+    ),
     "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
     "EyeNet": Recipe(
         EyeNet,
@@ -112,6 +117,7 @@ RECIPES: Mapping[str, Recipe] = {  # by family
         channels_last=False,
     ),
     "L2CS-Net": Recipe(L2CS, L2CSConfig, lambda network, _: FaceGazeEstimator(network)),
+    "MobileGaze": Recipe(MobileGaze, L2CSConfig, lambda network, _: FaceGazeEstimator(network)),
     "FaceMesh v2": Recipe(FaceMesh, FaceMeshConfig, _landmarker, False, of_mesh),
     "Attention Mesh": Recipe(
         AttentionMesh, AttentionMeshConfig, _landmarker, False, with_own_names

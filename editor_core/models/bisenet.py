@@ -1,17 +1,37 @@
-"""BiSeNet (Yu et al. 2018) on a ResNet-18, as published for parsing faces into 19 classes.
+"""BiSeNet (Yu et al. 2018) on a ResNet-18 or 34, as published for parsing faces into 19 classes.
 
-The spatial path is the ResNet's own feature map at an eighth of the size.
+The spatial path is the ResNet's own feature map at an eighth of the size. Two lineages of files
+have the same network under other names.
 """
 
+import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu, sigmoid
 
-from .blocks import ResNet, conv_norm_relu, shortcut
-from .configs import StateDict
+from .blocks import BasicBlock, ResNet, conv_norm_relu
+from .configs import StateDict, resnet_layers
+
+RENAMED = (
+    tuple(  # from the names of yakhyo/face-parsing to those of zllrunning/face-parsing.PyTorch
+        (re.compile(pattern), name)
+        for pattern, name in (
+            (r"^fpn\.backbone\.", "cp.resnet."),
+            (r"^fpn\.", "cp."),
+            (r"\.norm\.", ".bn."),
+            (r"^(conv_out\d*)\.conv\.", r"\1.conv_out."),
+            (r"^ffm\.conv_block\.", "ffm.convblk."),
+            (r"\.conv_block\.", ".conv."),
+            (r"\.attention\.0\.", ".conv_atten."),
+            (r"\.attention\.1\.", ".bn_atten."),
+        )
+    )
+)
+UNUSED = "cp.resnet.fc."  # ImageNet's classifier
 
 
 @dataclass(frozen=True)
@@ -20,12 +40,13 @@ class BiSeNetConfig:
 
     num_classes: int = 19
     width: int = 64
+    layers: tuple[int, ...] = (2, 2, 2, 2)  # blocks of each of the ResNet's stages
 
     @classmethod
     def from_state_dict(cls, tensors: StateDict) -> "BiSeNetConfig":
         """The configuration of a network, from the shapes of its tensors."""
         classes, width = tensors["conv_out.conv_out.weight"], tensors["cp.resnet.conv1.weight"]
-        return cls(num_classes=len(classes), width=len(width))
+        return cls(len(classes), len(width), resnet_layers(tensors, "cp.resnet."))
 
 
 class BiSeNet(nn.Module):
@@ -35,7 +56,7 @@ class BiSeNet(nn.Module):
         super().__init__()
         self.config = config
         width, classes = config.width, config.num_classes
-        self.cp = ContextPath(width)
+        self.cp = ContextPath(width, config.layers)
         self.ffm = FeatureFusion(4 * width)
         self.conv_out = _head(4 * width, 4 * width, classes)
         self.conv_out16 = _head(2 * width, width, classes)
@@ -58,9 +79,9 @@ class BiSeNet(nn.Module):
 class ContextPath(nn.Module):
     """The ResNet, and its two deepest stages refined by attention and by the global mean."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, layers: Sequence[int]) -> None:
         super().__init__()
-        self.resnet = ResNet(BasicBlock, width, 1, (2, 2, 2, 2))
+        self.resnet = ResNet(BasicBlock, width, 1, layers)
         self.arm16 = AttentionRefinement(4 * width, 2 * width)
         self.arm32 = AttentionRefinement(8 * width, 2 * width)
         self.conv_head32 = _conv_block(2 * width, 2 * width, 3)
@@ -75,20 +96,6 @@ class ContextPath(nn.Module):
         refined16 = self.arm16(features16) + context16
         context8 = self.conv_head16(interpolate(refined16, features8.shape[2:]))
         return features8, context8, context16
-
-
-class BasicBlock(nn.Module):
-    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample = shortcut(channels, out_channels, stride)
-
-    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
-        h = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
-        return relu(h + self.downsample(x))
 
 
 class AttentionRefinement(nn.Module):
@@ -137,3 +144,15 @@ def _global_mean(x: Tensor) -> Tensor:
 
 def _resize_to(logits: Tensor, image: Tensor) -> Tensor:
     return interpolate(logits, image.shape[2:], mode="bilinear", align_corners=True)
+
+
+def with_first_names(tensors: StateDict) -> StateDict:
+    """The tensors of yakhyo's files under the names of the first ones, without what is unused."""
+    renamed = {_first_name(name): tensor for name, tensor in tensors.items()}
+    return {name: tensor for name, tensor in renamed.items() if not name.startswith(UNUSED)}
+
+
+def _first_name(name: str) -> str:
+    for pattern, replacement in RENAMED:
+        name = pattern.sub(replacement, name)
+    return name

@@ -16,6 +16,7 @@ Module = TypeVar("Module", bound=nn.Module)
 MakeBlock = Callable[[int, int, int], nn.Module]  # channels, channels out, stride
 
 MAX_PERIOD = 10000  # of the slowest wave of the time embedding, in steps
+EXPANSION = 4  # of a bottleneck's width
 SQUEEZE = 16  # factor by which squeeze and excitation narrows
 
 
@@ -76,6 +77,42 @@ def make_stages(
         stages.append(nn.Sequential(make(channels, width, stride), *rest))
         channels = width
     return stages
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut, of ResNet-18 and 34."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = shortcut(channels, out_channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
+        h = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+        return relu(h + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions, the middle one narrow, and a shortcut, of ResNet-50 and deeper ones."""
+
+    def __init__(self, channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        width = out_channels // EXPANSION
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample = shortcut(channels, out_channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,C',H/stride,W/stride)
+        h = relu(self.bn1(self.conv1(x)))
+        h = relu(self.bn2(self.conv2(h)))
+        return relu(self.bn3(self.conv3(h)) + self.downsample(x))
 
 
 class ResNet(nn.Module):

@@ -23,6 +23,12 @@ def count_children(tensors: StateDict, name: str) -> int:
     return len({key[len(below) :].split(".")[0] for key in tensors if key.startswith(below)})
 
 
+def resnet_layers(tensors: StateDict, prefix: str = "") -> tuple[int, ...]:
+    """How many blocks each stage of a residual network has."""
+    stages = range(1, RESNET_STAGES + 1)
+    return tuple(count_children(tensors, f"{prefix}layer{index}") for index in stages)
+
+
 def is_published(tensors: StateDict, parameter_counts: Collection[int]) -> bool:
     """Whether a network has as many parameters as one of the published ones."""
     return count_values(tensors) in parameter_counts
@@ -76,9 +82,9 @@ class ArcFaceConfig:
     @classmethod
     def from_state_dict(cls: type[ArcFace], tensors: StateDict) -> ArcFace:
         """The configuration of a network, from the names and shapes of its tensors."""
-        names = [f"layer{index}" for index in range(1, RESNET_STAGES + 1)]
-        layers = tuple(count_children(tensors, name) for name in names)
-        widths = tuple(len(tensors[f"{name}.0.conv2.weight"]) for name in names)
+        layers = resnet_layers(tensors)
+        stages = range(1, RESNET_STAGES + 1)
+        widths = tuple(len(tensors[f"layer{index}.0.conv2.weight"]) for index in stages)
         embedding, features = tensors["fc.weight"].shape
         input_size = math.isqrt(features // widths[-1]) * STRIDE
         return cls(layers, widths, embedding, input_size)

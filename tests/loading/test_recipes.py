@@ -31,6 +31,7 @@ from guided_face_edit.tests.support.families import (
     LOADERS,
     SMALL_ADAFACE,
     SMALL_PARSENET,
+    of_yakhyo,
     randomised,
 )
 
@@ -162,8 +163,10 @@ def test_a_picture_has_the_same_answer_in_any_company(case, model):
         ("AdaFace IR", lambda rgb: (rgb.flip(1) / 255 - 0.5) / 0.5),
         ("FaceNet", lambda rgb: (rgb - 127.5) / 128),
         ("BiSeNet", lambda rgb: (rgb / 255 - MEAN) / STD),
+        ("BiSeNet of yakhyo", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("ParseNet", lambda rgb: (rgb / 255 - 0.5) / 0.5),
         ("L2CS-Net", lambda rgb: (rgb / 255 - MEAN) / STD),
+        ("MobileGaze", lambda rgb: (rgb / 255 - MEAN) / STD),
     ],
 )
 def test_the_levels_of_a_picture_become_what_the_network_was_trained_on(family, level, tmp_path):
@@ -177,9 +180,10 @@ def test_the_levels_of_a_picture_become_what_the_network_was_trained_on(family, 
     ("network", "last", "classes"),
     [
         (BiSeNet(BiSeNetConfig(width=8)), "conv_out.conv_out.weight", BISENET_ORDER),
+        (of_yakhyo(BiSeNet(BiSeNetConfig(width=8))), "conv_out.conv_out.weight", BISENET_ORDER),
         (ParseNet(SMALL_PARSENET), "out_mask_conv.conv2d.bias", PARSENET_ORDER),
     ],
-    ids=["BiSeNet", "ParseNet"],
+    ids=["BiSeNet", "BiSeNet of yakhyo", "ParseNet"],
 )
 def test_a_mask_is_of_the_part_that_the_network_means(network, last, classes, tmp_path):
     parser = _loaded("parser", randomised(network), tmp_path, {"size": 32})

@@ -14,11 +14,12 @@ from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
 from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
 from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
-from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
+from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
 
 SMALL = [
     (BiSeNet, BiSeNetConfig(num_classes=5, width=8)),
+    (BiSeNet, BiSeNetConfig(width=8, layers=(3, 1, 2, 1))),
     (IResNet, IResNetConfig((1, 2, 1, 1), (16, 16, 32, 48), 24, 48)),
     (IResNet, IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), 8, 32, use_se=False)),
     (EyeNet, EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=3, stem=8)),
@@ -36,6 +37,9 @@ SMALL = [
     (FaceMesh, FaceMeshConfig((2, 3, 4, 5, 6, 7), 8)),
     (FaceMesh, FaceMeshConfig((2, 2, 4, 4, 8, 8), 3, has_blendshapes=False)),
     (AttentionMesh, AttentionMeshConfig((2, 3, 4, 5, 6, 7), 8, (9, 10))),
+    (L2CS, L2CSConfig((1, 1, 3, 1), width=8, bottleneck=False)),
+    (MobileGaze, L2CSConfig((1, 1, 2, 1), width=8, bins=28)),
+    (MobileGaze, L2CSConfig((2, 2, 2, 2), width=4, bottleneck=False)),
 ]
 PUBLISHED = [
     ("FaceParser.pth", BiSeNet, BiSeNetConfig()),

@@ -9,11 +9,17 @@ import torch
 from torch import nn
 
 from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceConfig
+from guided_face_edit.editor_core.models.bisenet import (
+    BiSeNet,
+    BiSeNetConfig,
+    with_first_names,
+)
 from guided_face_edit.editor_core.models.facenet import FaceNet, FaceNetConfig
 from guided_face_edit.editor_core.models.insightface import InsightFace, InsightFaceConfig
 from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
-from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
+from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
+from guided_face_edit.tests.support.families import of_yakhyo
 from guided_face_edit.tests.support.parity.fill import fill, hash_tensor
 
 FILL = [
@@ -155,27 +161,50 @@ def test_facenet_gives_facenet_pytorchs_numbers():
     _same_numbers(theirs, FaceNetConfig, FaceNet, _picture(160), normalised=True)
 
 
-def test_l2cs_is_a_resnet_50_with_two_heads():
-    from torchvision.models import resnet50
+@pytest.mark.parametrize("depth", [18, 34, 50])
+@pytest.mark.parametrize(
+    ("network", "heads"),
+    [(L2CS, ("fc_yaw_gaze", "fc_pitch_gaze", "fc_finetune")), (MobileGaze, ("fc_yaw", "fc_pitch"))],
+)
+def test_gaze_networks_are_torchvisions_resnets_with_two_heads(network, heads, depth):
+    import torchvision.models
 
+    layers = (2, 2, 2, 2) if depth == 18 else (3, 4, 6, 3)
     with torch.device("meta"):
-        theirs, ours = resnet50().state_dict(), L2CS(L2CSConfig()).state_dict()
+        theirs = getattr(torchvision.models, f"resnet{depth}")().state_dict()
+        ours = network(L2CSConfig(layers, bottleneck=depth == 50)).state_dict()
+    added = {f"{head}.{part}" for head in heads for part in ("weight", "bias")}
     trunk = {name: t.shape for name, t in theirs.items() if not name.startswith("fc.")}
-    heads = {f"fc_{angle}_gaze.{part}" for angle in ("yaw", "pitch") for part in ("weight", "bias")}
-    vestige = {"fc_finetune.weight", "fc_finetune.bias"}
-    assert {n: t.shape for n, t in ours.items() if n not in heads | vestige} == trunk
-    assert heads | vestige <= set(ours) and ours["fc_yaw_gaze.weight"].shape == (90, 2048)
+    assert {name: t.shape for name, t in ours.items() if name not in added} == trunk
+    width = theirs["fc.weight"].shape[1]
+    assert added <= set(ours) and ours[f"{heads[0]}.weight"].shape == (90, width)
 
 
-def test_l2cs_gives_the_numbers_of_torchvisions_resnet():
-    from torchvision.models.resnet import Bottleneck, ResNet
+@pytest.mark.parametrize("block", ["BasicBlock", "Bottleneck"])
+@pytest.mark.parametrize("network", [L2CS, MobileGaze])
+def test_gaze_networks_give_the_numbers_of_torchvisions_resnets(network, block):
+    from torchvision.models import resnet
 
-    theirs = ResNet(Bottleneck, [1, 1, 1, 1], num_classes=90)
+    theirs = resnet.ResNet(getattr(resnet, block), [1, 1, 1, 1], num_classes=90)
     tensors = fill(theirs.state_dict(), FILL, 3)
     theirs.load_state_dict(tensors)
-    ours = L2CS(L2CSConfig((1, 1, 1, 1))).eval()
-    heads = {f"fc_yaw_gaze.{part}": tensors.pop(f"fc.{part}") for part in ("weight", "bias")}
-    ours.load_state_dict({**ours.state_dict(), **tensors, **heads})
+    ours = network(L2CSConfig((1, 1, 1, 1), bottleneck=block == "Bottleneck")).eval()
+    yaw, _ = ours.HEADS
+    head = {f"{yaw}.{part}": tensors.pop(f"fc.{part}") for part in ("weight", "bias")}
+    ours.load_state_dict({**ours.state_dict(), **tensors, **head})
     with torch.no_grad():
-        yaw, _ = ours.logits(_picture(64))
-        torch.testing.assert_close(yaw, theirs.eval()(_picture(64)), rtol=1e-5, atol=1e-5)
+        logits, _ = ours.logits(_picture(64))
+        torch.testing.assert_close(logits, theirs.eval()(_picture(64)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "layout"),
+    [((2, 2, 2, 2), (193, "ad9fee9138af7aaf")), ((3, 4, 6, 3), (289, "ca66d0313a87dc49"))],
+)
+def test_yakhyos_bisenets_have_the_published_tensors(layers, layout):
+    config = BiSeNetConfig(layers=layers)
+    with torch.device("meta"):
+        published = of_yakhyo(BiSeNet(config))
+    count, _, digest = _layout(published)
+    assert (count, digest) == layout
+    assert BiSeNetConfig.from_state_dict(with_first_names(published.state_dict())) == config

@@ -1,11 +1,12 @@
 """A small network of every family of identity, parser, gaze and landmark networks."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...editor_core.loading.models import load_gaze, load_identity, load_landmarks, load_parser
 from ...editor_core.models.adaface import AdaFace, AdaFaceConfig
@@ -17,7 +18,7 @@ from ...editor_core.models.facenet import FaceNet, FaceNetConfig
 from ...editor_core.models.insightface import InsightFace, InsightFaceConfig
 from ...editor_core.models.ir_se import IRSE, IRSEConfig
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
-from ...editor_core.models.l2cs import L2CS, L2CSConfig
+from ...editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
 from ...editor_core.models.parsenet import ParseNet, ParseNetConfig
 
 LOADERS = {
@@ -43,6 +44,16 @@ class Case:
     )  # with the names of its file
 
 
+YAKHYO_NAMES = {
+    r"\.bn\.": ".norm.",
+    r"\.conv\.(conv|norm)\.": r".conv_block.\1.",
+    r"\.convblk\.": ".conv_block.",
+    r"\.conv_out\.": ".conv.",
+    r"\.conv_atten\.": ".attention.0.",
+    r"\.bn_atten\.": ".attention.1.",
+    r"^cp\.resnet\.": "fpn.backbone.",
+    r"^cp\.": "fpn.",
+}
 SMALL_ADAFACE = AdaFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48)
 SMALL_PARSENET = ParseNetConfig(encoder=(4, 8), depth=1, decoder=(4,))
 CASES = [
@@ -82,6 +93,14 @@ CASES = [
     Case("FaceNet", "identity", FaceNet, FaceNetConfig((1, 1, 1), 2, 24, num_classes=5), 160),
     Case("FaceNet", "identity", FaceNet, FaceNetConfig((1, 1, 1), 2, 24), 96, {"size": 96}),
     Case("BiSeNet", "parser", BiSeNet, BiSeNetConfig(width=8), 512),
+    Case(
+        "BiSeNet of yakhyo",
+        "parser",
+        BiSeNet,
+        BiSeNetConfig(width=8, layers=(1, 2, 1, 1)),
+        512,
+        published=lambda network: of_yakhyo(network),
+    ),
     Case("ParseNet", "parser", ParseNet, SMALL_PARSENET, 512),
     Case("ParseNet", "parser", ParseNet, SMALL_PARSENET, 64, {"size": 64}),
     Case("EyeNet", "gaze", EyeNet, EyeNetConfig(1, 4, 2, 4), None),
@@ -95,7 +114,35 @@ CASES = [
         AttentionMeshConfig((2, 3, 4, 4, 5, 6), 3, (4, 5)),
         192,
     ),
+    Case("L2CS-Net", "gaze", L2CS, L2CSConfig((1, 2, 1, 1), 4, bottleneck=False), 448),
+    Case("MobileGaze", "gaze", MobileGaze, L2CSConfig((1, 1, 1, 1), 4), 448),
+    Case("MobileGaze", "gaze", MobileGaze, L2CSConfig((2, 1, 1, 1), 8, 28, False), 448),
 ]
+
+
+def of_yakhyo(network: nn.Module) -> nn.Module:
+    """A BiSeNet's tensors under the names of yakhyo's files, with ImageNet's classifier, unused."""
+    tensors = network.state_dict()
+    width = len(tensors["cp.resnet.layer4.0.bn1.weight"])
+    tensors["cp.resnet.fc.weight"] = tensors["cp.resnet.conv1.weight"].new_zeros(1000, width)
+    tensors["cp.resnet.fc.bias"] = tensors["cp.resnet.conv1.weight"].new_zeros(1000)
+    for pattern, name in YAKHYO_NAMES.items():
+        tensors = {re.sub(pattern, name, old): tensor for old, tensor in tensors.items()}
+    return as_module(tensors)
+
+
+def as_module(tensors: Mapping[str, Tensor]) -> nn.Module:
+    """A module without a function, whose state dict has those tensors."""
+    root = nn.Module()
+    for name, tensor in tensors.items():
+        *parts, last = name.split(".")
+        place = root
+        for part in parts:
+            if not hasattr(place, part):
+                place.add_module(part, nn.Module())
+            place = place.get_submodule(part)
+        place.register_buffer(last, tensor)
+    return root
 
 
 def randomised(network: nn.Module) -> nn.Module:
