@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceConfig
+from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceBlock, AdaFaceConfig
 from guided_face_edit.editor_core.models.bisenet import (
     BiSeNet,
     BiSeNetConfig,
@@ -67,15 +67,20 @@ def test_an_adaface_has_the_published_tensors(depth):
     assert AdaFaceConfig.from_state_dict(network.state_dict()) == network.config
 
 
-def test_an_adaface_gives_the_numbers_of_the_published_code():
-    network = AdaFace(AdaFaceConfig((2, 2, 2, 2))).eval()
-    network.load_state_dict(fill(network.state_dict(), FILL, 3))
-    expected = [-0.00295, 0.01291, 0.03685, 0.01902, -0.06442, 0.05266, 0.00488, -0.01421]
+@pytest.mark.parametrize(
+    ("shape", "corner"),
+    [
+        ((8, 8, 1), [1.48590, 0.02792, 2.01216, 0.47851]),
+        ((8, 8, 2), [1.35872, 0.40936, 1.79397, 1.64216]),
+        ((8, 12, 2), [1.70133, 0.81636, -0.11821, -0.88328]),
+    ],
+)
+def test_a_block_of_adaface_gives_the_numbers_of_the_published_code(shape, corner):
+    block = AdaFaceBlock(*shape).eval()
+    block.load_state_dict(fill(block.state_dict(), FILL, 3))
     with torch.no_grad():
-        embedding = network(_picture(112))[0]
-    torch.testing.assert_close(embedding.norm(), torch.tensor(57.94168), rtol=1e-5, atol=0)
-    direction = embedding[:8] / embedding.norm()
-    torch.testing.assert_close(direction, torch.tensor(expected), rtol=0, atol=1e-5)
+        actual = block(hash_tensor(5, 0, (1, 8, 6, 6)))[0, -4:, -1, -1]
+    torch.testing.assert_close(actual, torch.tensor(corner), rtol=0, atol=2e-5)
 
 
 def test_an_iresnet_gives_the_numbers_of_the_published_code():
