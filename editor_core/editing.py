@@ -25,6 +25,7 @@ from .face.parsing import (
     parts_named,
     require_face,
 )
+from .face.records import require_points
 from .guidance.batch import EditBatch
 from .guidance.terms import TERMS, GuidanceTerm, bind_terms
 from .guidance.views import RandomViews, Views
@@ -59,6 +60,8 @@ def edit_face(
     mask: Tensor | None = None,
     keep: Tensor | None = None,
     landmarks: Tensor | None = None,
+    points: Tensor | None = None,
+    source_points: Tensor | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
     """Put the source's face into the target, n pairs at once.
@@ -73,6 +76,10 @@ def edit_face(
             lies before the face.
         landmarks: (n,68,2) of the target, x and y in pixels, or its points 36, 39, 42 and 45;
             replace the parsed eyes.
+        points: (n,5,2) of the target, its eyes, nose and mouth corners in pixels; by default where
+            the settings' template has them. So an identity encoder of another template sees the
+            face as it was trained.
+        source_points: (n,5,2) of the source, likewise.
         on_step: Called with every `Step`; may raise to cancel.
 
     Raises:
@@ -93,7 +100,8 @@ def edit_face(
         (1, 2, 64, 64, 3)
     """
     pictures = to_bchw(source, "source"), to_bchw(target, "target")
-    options = {"mask": mask, "keep": keep, "landmarks": landmarks, "on_step": on_step}
+    places = {"landmarks": landmarks, "points": points, "source_points": source_points}
+    options: dict[str, Any] = {"mask": mask, "keep": keep, "on_step": on_step, **places}
     return edit_aligned(models, *pictures, settings, **options)
 
 
@@ -106,6 +114,8 @@ def edit_aligned(
     mask: Tensor | None = None,
     keep: Tensor | None = None,
     landmarks: Tensor | None = None,
+    points: Tensor | None = None,
+    source_points: Tensor | None = None,
     people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
@@ -133,11 +143,14 @@ def edit_aligned(
             mask,
             build_terms(settings, eyes=eyes, **vars(models)),
             settings,
-            embedding=embed_identity(models.identity, faces),
+            embedding=embed_identity(
+                models.identity, faces, template=settings.template, points=source_points
+            ),
             encoder=models.identity,
             parser=models.parser,
             parsing=parsing,
             keep=keep,
+            points=points,
             people=people,
             on_step=on_step,
         )
@@ -206,6 +219,7 @@ def edit_batch(
     parser: FaceParser | None = None,
     parsing: FaceParsing | None = None,
     keep: Tensor | None = None,
+    points: Tensor | None = None,
     people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
@@ -216,12 +230,14 @@ def edit_batch(
         target: (n,3,H,W) in [0,1]: as exact as it was given, since the background stays so.
         mask: (n or 1,H,W) in [0,1], 1 where to edit.
         terms: Any guidance terms; none at all draws freely.
-        settings: Of these, those of the terms and of the parsed mask are not read.
+        settings: Of these, those of the terms and of the parsed mask are not read; `template` is
+            what the targets were cut to.
         embedding: (n or 1,E), the sources' identities: for a U-Net or a term that needs one.
         encoder: Ranks the candidates by their distance to the embedding.
         parser: Finds the face of the edit where the background need not be kept.
         parsing: Of the targets by that parser, where it is there already.
         keep: (n or 1,H,W) in [0,1], 1 where the target stays, whatever the mask.
+        points: (n,5,2), as in `edit_face`.
         people: Targets of the same number get the same noise, by default each its own.
         on_step: Called with every `Step`; may raise to cancel.
 
@@ -231,7 +247,8 @@ def edit_batch(
     with gradients():
         numbers, k = people or range(len(target)), settings.candidates
         noise = PerImageNoise([settings.seed + n * k + each for n in numbers for each in range(k)])
-        batch = make_batch(model, target, mask, embedding, noise.generators, k, keep)
+        places = keep, settings.template, points
+        batch = make_batch(model, target, mask, embedding, noise.generators, k, *places)
         if parser and parsing:
             batch.parsings.append((parser, parsing))
         recorder = Recorder(on_step)
@@ -251,9 +268,13 @@ def make_batch(
     generators: Sequence[torch.Generator],
     candidates: int,
     keep: Tensor | None = None,
+    template: str | None = None,
+    points: Tensor | None = None,
 ) -> EditBatch:
     """What terms are bound to, on the model's device."""
     require_size(target, model.image_size)
+    if points is not None:
+        require_points(points, len(target))
     kept = None if keep is None else to_mask(keep, target, "keep", empty=True).to(model.device)
     area = to_mask(mask, target).to(model.device)
     return EditBatch(
@@ -265,6 +286,8 @@ def make_batch(
         else one_for_each(embedding, len(target), "targets").to(model.device),
         generators=generators,
         candidates=candidates,
+        template=template,
+        points=None if points is None else points.to(model.device),
     )
 
 
@@ -296,9 +319,8 @@ def ranked(
     distances = torch.full((len(pictures),), torch.nan)
     if encoder and batch.embedding is not None:
         edits = signed(pictures).to(batch.embedding.device)
-        distances = identity_distance(
-            embed_identity(encoder, edits), batch.repeated(batch.embedding)
-        )
+        seen = batch.embed(encoder, edits)
+        distances = identity_distance(seen, batch.repeated(batch.embedding))
     by_target = distances.to(device).unflatten(0, (-1, k))
     order = by_target.sort(dim=1, stable=True).indices
     order = (torch.arange(len(order), device=device)[:, None] * k + order).flatten()

@@ -29,7 +29,8 @@ class CropBatch:
     image: Tensor  # (n,3,S,S) in [0,1]
     mask: Tensor | None  # (n,S,S), where to edit
     keep: Tensor | None  # (n,S,S), what stays
-    people: Sequence[int] | None  # of equal noise
+    people: Sequence[int] | None = None  # of equal noise
+    points: Tensor | None = None  # (n,5,2) in pixels of the crops
 
 
 EditCrops = Callable[[CropBatch], EditResult]
@@ -59,6 +60,7 @@ def edit_photos(
     *,
     mask: Tensor | None = None,
     keep: Tensor | None = None,
+    source_points: Tensor | None = None,
     pasting: Pasting | None = None,
     on_step: StepCallback | None = None,
 ) -> PhotoEdit:
@@ -74,6 +76,7 @@ def edit_photos(
         mask: (1 or frames,H,W) of the photos; replaces the parsed faces.
         keep: (1 or frames,H,W) of the photos, 1 where they stay bit for bit: what lies before a
             face.
+        source_points: (1 or n,5,2) of the sources in their pixels, as in `edit_face`.
         pasting: How the edited crops are blended in.
         on_step: Called with every `Step`; may raise to cancel.
 
@@ -97,15 +100,20 @@ def edit_photos(
     aligned = aligned_faces(faces, settings.template, size)
 
     def edit(crops: CropBatch) -> EditResult:
-        sources = to_bchw(source, "source")
+        sources, places = to_bchw(source, "source"), source_points
+        if len(sources) == 1:
+            sources = sources.expand(len(aligned), -1, -1, -1)
+            places = None if places is None else places.expand(len(aligned), -1, -1)
         return edit_aligned(
             models,
-            sources.expand(len(aligned), -1, -1, -1) if len(sources) == 1 else sources,
+            sources,
             crops.image,
             settings,
             mask=crops.mask,
             keep=crops.keep,
             landmarks=eye_corners(aligned),
+            points=crops.points,
+            source_points=places,
             people=crops.people,
             on_step=on_step,
         )
@@ -118,6 +126,16 @@ def aligned_faces(faces: Faces, template: str, size: int) -> Faces:
     if faces.affine is None or faces.crop_size is None:
         return align_faces(faces, template_named(template), size)
     return replace(faces, affine=faces.affine * (size / faces.crop_size), crop_size=size)
+
+
+def template_of(faces: Faces, unknown: str) -> str:
+    """What aligned faces were cut to; `unknown` where only the box says it."""
+    return unknown if faces.template in (None, "whole box") else faces.template
+
+
+def points_in_crops(faces: Faces) -> Tensor:  # -> (n,5,2)
+    """The five points in the aligned crops."""
+    return transform(faces.aligned()[0], faces.points)
 
 
 def cut_edit_paste(
@@ -145,7 +163,7 @@ def cut_edit_paste(
         require_masks(keep, faces.size, faces.frames, "keep")
     kept = None if keep is None else crop_masks(keep, faces)
     crops = crop_faces(photos, faces).image
-    result = edit(CropBatch(unit(crops), mask, kept, people))
+    result = edit(CropBatch(unit(crops), mask, kept, people, points_in_crops(faces)))
     edited = signed(result.pictures[:, 0].float()).to(crops)
     where = (result.mask[:, 0] > 0).to(crops)  # the edit is composed by the mask's greys already
     pasted = paste_faces(photos, faces, edited, where, pasting, keep=keep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,17 @@ from torch import Tensor
 from ..editor_core.declare import declared
 from ..editor_core.editing import EditResult, edit_batch
 from ..editor_core.face.records import Faces
+from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
 from ..editor_core.images import to_bchw
 from ..editor_core.metrics import EditMetrics
-from ..editor_core.photos import CropBatch, aligned_faces, crop_term, cut_edit_paste
+from ..editor_core.photos import (
+    CropBatch,
+    aligned_faces,
+    crop_term,
+    cut_edit_paste,
+    template_of,
+)
 from ..editor_core.settings import EditSettings
 from . import host, sockets
 from .guidance import Chain
@@ -115,6 +123,12 @@ class GuidedFaceSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
         mask, keep = mask.float(), host.to_cpu(keep)
+        encoder = next((term.identity for term in chain.of(IdentityTerm)), None)
+        template = sampling.template if encoder is None else usual_template(encoder.template)
+        aligned = None
+        if faces is not None:
+            aligned = aligned_faces(faces, sampling.template, model.model.image_size)
+            template = template_of(aligned, template)
 
         def edit(crops: CropBatch, terms: Sequence[GuidanceTerm]) -> EditResult:
             assert crops.mask is not None  # the node has a mask
@@ -125,21 +139,21 @@ class GuidedFaceSampler(io.ComfyNode):
                     crops.image,
                     crops.mask,
                     terms,
-                    sampling,
+                    replace(sampling, template=template),
                     embedding=embedding,
-                    encoder=next((t.identity for t in chain.of(IdentityTerm)), None),
+                    encoder=encoder,
                     parser=next((t.parser for t in chain.of(ParsingTerm)), None),
                     keep=crops.keep,
+                    points=crops.points,
                     people=crops.people,
                     on_step=host.Progress(),
                 )
 
-        if faces is None:
-            crops = CropBatch(to_bchw(target.float(), "target"), mask, keep, None)
+        if aligned is None:
+            crops = CropBatch(to_bchw(target.float(), "target"), mask, keep)
             result = edit(crops, chain.terms)
             best = result.images[:, 0]
         else:
-            aligned = aligned_faces(faces, sampling.template, model.model.image_size)
             edit_crops = partial(edit, terms=[crop_term(term, aligned) for term in chain.terms])
             photos = cut_edit_paste(
                 target.float(), aligned, mask, edit_crops, sampling.noise, keep=keep

@@ -14,6 +14,7 @@ from ..face.pasting import Pasting
 from ..face.records import Faces
 from ..images import read_photo, to_unit
 from ..loading.models import FaceModels
+from ..photos import points_in_crops
 
 EVERY, LARGEST = FaceChoice(), FaceChoice("largest first", "0")
 NAMED_CHOICES = {"all": EVERY, "largest": LARGEST}
@@ -33,8 +34,8 @@ def add_faces(parser: ArgumentParser) -> None:
 
 def locate_pair(
     arguments: Namespace, models: FaceModels, template: str, source: Tensor, target: Tensor
-) -> tuple[Tensor, Faces]:
-    """The crop (1,S,S,3) of the source's face, and those of the target's that are edited."""
+) -> tuple[Tensor, Tensor, Faces]:
+    """The crop (1,S,S,3) of the source's face with its points, and the target's that are edited."""
     locate = partial(_locate, arguments, template, models.diffusion.image_size)
     face = choose_faces(locate(source, arguments.source, arguments.source_at), LARGEST)
     faces = locate(target, arguments.target, arguments.at)
@@ -55,7 +56,7 @@ def locate_pair(
             f"there is no face {arguments.face} in {arguments.target}, expected 0 to "
             f"{len(faces) - 1}"
         )
-    return to_unit(crop_faces(source, face).image), chosen
+    return to_unit(crop_faces(source, face).image), points_in_crops(face), chosen
 
 
 def _locate(

@@ -42,13 +42,20 @@ def swap(arguments: argparse.Namespace) -> None:
     )
     models = models_of(arguments.models, arguments.precision, arguments.compile)
     describe_models(models, arguments.models)
-    face, faces = locate_pair(arguments, models, settings.template, source, target)
+    face, points, faces = locate_pair(arguments, models, settings.template, source, target)
     pasting = pasting_of(arguments)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
-        on_step = progress_on(bar)
-        areas = {"mask": mask, "keep": keep}
         result = edit_photos(
-            models, face, target, faces, settings, **areas, pasting=pasting, on_step=on_step
+            models,
+            face,
+            target,
+            faces,
+            settings,
+            mask=mask,
+            keep=keep,
+            source_points=points,
+            pasting=pasting,
+            on_step=progress_on(bar),
         )
     metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
     write_png(arguments.out, result.image[0], metadata)

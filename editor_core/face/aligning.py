@@ -28,7 +28,8 @@ def align_faces(faces: Faces, template: Template, size: int) -> Faces:
     Raises:
         ValueError: A crop lies outside its photo, or is too small or too large to be meant.
     """
-    aligned = replace(faces, affine=template(faces) * size, crop_size=size)
+    affine = template.affine(faces) * size
+    aligned = replace(faces, affine=affine, crop_size=size, template=template.name)
     _require_sides(aligned)
     _require_touching(aligned)
     return aligned

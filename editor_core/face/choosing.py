@@ -32,8 +32,9 @@ class FaceChoice:
     )
     numbers: str = setting("", "Places in that order, from 0 in each picture, as 0, 2. Empty: all.")
     max_distance: float = setting(
-        SAME_PERSON,
-        "Identity distance up to which a face is the wanted person's; more takes less likely ones.",
+        0.0,
+        "Identity distance up to which a face is the wanted person's; more takes less likely ones. "
+        "0: what the identity model's family is known for.",
         low=0.0,
         high=2.0,
         step=0.05,

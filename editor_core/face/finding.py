@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .eyes import EYE_CORNERS
 from .records import Faces, Size, make_faces, no_faces
+from .templates import template_named
 
 # Points of the known sets of landmarks, sides as in the picture
 CORNERS = {68: EYE_CORNERS, 478: [33, 133, 362, 263], 468: [33, 133, 362, 263]}
@@ -140,12 +141,18 @@ def box_around(points: Tensor) -> Tensor:  # (n,5,2) -> (n,4)
     return torch.cat([middle - half, middle + half], 1)
 
 
-def whole_pictures(size: Size, frames: int) -> Faces:
-    """One face a frame that fills the largest square in the picture's middle: aligned already."""
+def whole_pictures(size: Size, frames: int, template: str = "ffhq") -> Faces:
+    """One face a frame in the largest square in the picture's middle: aligned already.
+
+    Its points are where an average face of the template has them.
+    """
     (height, width), side = size, min(size)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = torch.tensor([[left, top, left + side, top + side]]).expand(frames, -1)
-    return make_faces(range(frames), box, points_in(box), size, frames)
+    corner = torch.tensor([(width - side) / 2, (height - side) / 2])
+    box = torch.cat([corner, corner + side])[None]
+    points = template_named(template).points((side, side))
+    points = points_in(box) if points is None else points + corner
+    faces = box.expand(frames, -1), points.expand(frames, -1, -1)
+    return make_faces(range(frames), *faces, size, frames)
 
 
 WAYS: dict[str, Callable[[Any, Size, int], Faces]] = {

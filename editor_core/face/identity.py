@@ -8,6 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..images import ImageSize, imagenet_normalise, resize
+from .records import Size, require_points
+from .resampling import invert, resampler
+from .templates import template_named
 
 SAME_PERSON = 0.6  # identity distance of one person's faces, where an encoder's own is not known
 
@@ -23,9 +26,46 @@ class IdentityEncoder:
     template: str = "arcface"  # what its pictures were aligned to, one of TEMPLATES
     same_person: float = SAME_PERSON  # identity distance up to which two faces are one person's
 
-    def embed(self, image: Tensor) -> Tensor:  # (B,3,H,W) in [-1, 1] -> (B,E)
-        """The embedding of a whole picture, of unit length."""
-        return self.embed_view(self.resize(self.normalise(image), self.size))
+    def embed(
+        self, image: Tensor, template: str | None = None, points: Tensor | None = None
+    ) -> Tensor:  # (B,3,H,W) in [-1, 1] -> (B,E)
+        """The embedding of pictures, of unit length; see `viewer` for where their faces are."""
+        size = (image.shape[2], image.shape[3])
+        view = self.viewer(size, template, points, len(image))
+        return self.embed_view(view(self.normalise(image)))
+
+    def viewer(
+        self,
+        size: Size,
+        template: str | None = None,
+        points: Tensor | None = None,
+        count: int = 1,
+    ) -> Callable[[Tensor], Tensor]:
+        """What brings `count` pictures (B,C,*size) to the encoder's size and template.
+
+        Args:
+            size: Of the pictures.
+            template: What they were cut to, one of `TEMPLATES`; None: the encoder's own.
+            points: (B,5,2) in pixels of the pictures, where they are known; else the points are
+                where an average face of that template has them.
+            count: Of the pictures.
+
+        Returns:
+            One differentiable affine of pictures in whatever range, antialiased. Pictures of the
+            encoder's own template, and those of which nothing is known, are resized as a whole.
+
+        Raises:
+            ValueError: The points are of other pictures.
+        """
+        align = None if template == self.template else template_named(self.template).align
+        if points is None and template is not None:
+            points = template_named(template).points(size)
+        elif points is not None:
+            require_points(points, count)
+        if align is None or points is None:
+            return lambda image: self.resize(image, self.size)
+        affine = align(points.detach().float().cpu()) * self.size
+        return resampler(invert(affine).expand(count, -1, -1), (self.size, self.size), size)
 
     def embed_view(self, view: Tensor) -> Tensor:  # (B,3,size,size) -> (B,E)
         """The embedding, of unit length, of a picture that is normalised and resized already."""
@@ -33,12 +73,22 @@ class IdentityEncoder:
 
 
 @torch.no_grad()
-def embed_identity(encoder: IdentityEncoder, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,E)
+def embed_identity(
+    encoder: IdentityEncoder,
+    image: Tensor,
+    *,
+    template: str | None = None,
+    points: Tensor | None = None,
+) -> Tensor:  # (B,3,H,W) -> (B,E)
     """The identity of every face in [-1, 1], of unit length, without gradient.
 
-    The faces are aligned as those that the encoder was trained on (arXiv 1801.07698).
+    Args:
+        encoder: Sees the faces as those that it was trained on (arXiv 1801.07698).
+        image: The faces.
+        template: What they were cut to; None: they are as the encoder wants them.
+        points: (B,5,2), their five points in pixels, where they are known.
     """
-    return encoder.embed(image)
+    return encoder.embed(image, template, points)
 
 
 def average_identity(embeddings: Tensor) -> Tensor:  # (B,E) -> (1,E)

@@ -9,7 +9,7 @@ from .aligning import align_faces, crop_faces
 from .choosing import FaceChoice, choose_by_likeness, choose_by_mask, choose_by_number
 from .detecting import FaceDetector
 from .finding import faces_in_text, whole_pictures
-from .identity import IdentityEncoder, embed_identity
+from .identity import SAME_PERSON, IdentityEncoder, embed_identity
 from .records import Faces
 from .templates import template_named
 
@@ -53,7 +53,7 @@ def locate_faces(
             raise ValueError(f"no face found in {name}: {hint}")
     else:
         require_square(photos, name, hint)
-        faces, template = whole_pictures((height, width), frames), "whole box"
+        faces, template = whole_pictures((height, width), frames, template), "whole box"
     return align_faces(faces, template_named(template), size)
 
 
@@ -84,12 +84,15 @@ def choose_faces(
         mask: (1 or frames,H,W) of the photos, white on the faces to keep.
         reference: (m,E), who is wanted: in every frame the face most like each is kept.
         photos: With encoder and template for `embed_faces`, where faces must be compared.
+        encoder: Says how far a person's faces are apart, where the choice does not.
+        template: Of the encoder, where it is another than it says.
     """
     if mask is not None:
         faces = choose_by_mask(faces, mask)
     if reference is not None:
         faces = embed_faces(faces, photos, encoder, template)
-        faces = choose_by_likeness(faces, reference, choice.max_distance)
+        known = SAME_PERSON if encoder is None else encoder.same_person
+        faces = choose_by_likeness(faces, reference, choice.max_distance or known)
     return choose_by_number(faces, choice)
 
 
@@ -101,13 +104,13 @@ def embed_faces(
 ) -> Faces:
     """The faces with their embeddings, made of their photos where there are none.
 
-    `template` is what the encoder's pictures were aligned to; None takes the faces as aligned.
+    They are cut out anew, to the template that the encoder was trained on, or to `template`.
     """
     if faces.embedding is not None:
         return faces
     if photos is None or encoder is None:
         raise ValueError("to compare faces give their image and an identity_model")
-    aligned = align_faces(faces, template_named(template), encoder.size) if template else faces
+    aligned = align_faces(faces, template_named(template or encoder.template), encoder.size)
     crops = crop_faces(photos, aligned).image.to(next(encoder.network.parameters()))
     rows = [embed_identity(encoder, crop[None]).float().cpu() for crop in crops]
     return replace(faces, embedding=torch.cat(rows) if rows else torch.zeros(0, 1))

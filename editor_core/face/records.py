@@ -35,6 +35,7 @@ class Faces:
     embedding: Tensor | None = None  # (n,E) of unit length
     affine: Tensor | None = None  # (n,2,3)
     crop_size: int | None = None
+    template: str | None = None  # what they were aligned to, one of TEMPLATES
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -86,6 +87,15 @@ def make_faces(
     faces = Faces(index, box.float(), points.float(), score.float(), size, frames, landmarks)
     keys = zip(frame, faces.centre.tolist(), range(len(faces)), strict=True)
     return faces.rows([k for _, _, k in sorted(keys)])
+
+
+def require_points(points: Tensor, count: int) -> None:
+    """Refuse points that are not five of each of `count` faces."""
+    if points.shape != (count, 5, 2):
+        raise ValueError(
+            f"points have shape {tuple(points.shape)}, expected ({count}, 5, 2): give "
+            f"{', '.join(POINTS)} of each face, x and y in pixels of its crop"
+        )
 
 
 def groups_of(numbers: Tensor) -> list[list[int]]:  # (n,)

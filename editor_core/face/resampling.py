@@ -64,9 +64,7 @@ def coverage(affine: Tensor, size: Size, of: Size) -> Tensor:  # (1,2,3) -> (1,1
 
 def supersample(sample: Callable[[Tensor], Tensor], affine: Tensor, size: Size) -> Tensor:
     """The mean of several samples a pixel, strip by strip so that few are held at a time."""
-    scale = affine[0, :, :2].det().abs().sqrt().item()
-    factor = max(1, math.ceil(scale - 0.01))  # so that samples are at most a pixel of `x` apart
-    height, width = size
+    factor, (height, width) = samples_along(affine[0]), size
     step = max(1, STRIP // (width * factor**2))
     strips = []
     for top in range(0, height, step):
@@ -74,6 +72,40 @@ def supersample(sample: Callable[[Tensor], Tensor], affine: Tensor, size: Size) 
         points = sample_points(offset_input(affine, (0, top)), strip, factor)
         strips.append(F.avg_pool2d(sample(points), factor))
     return torch.cat(strips, 2)
+
+
+def samples_along(affine: Tensor) -> int:  # (2,3)
+    """Samples along a pixel's side so that they are at most a pixel of the other picture apart."""
+    return max(1, math.ceil(affine[:, :2].det().abs().sqrt().item() - 0.01))
+
+
+def resampler(affine: Tensor, size: Size, of: Size) -> Callable[[Tensor], Tensor]:
+    """What `resample` does to pictures (n,C,H,W) of size `of`, each by its own affine (n,2,3).
+
+    Where the samples lie is computed once, and brought to the pictures' device at the first call.
+    Beyond their edges pictures go on in reflection.
+    """
+    counts = [samples_along(row) for row in affine]
+    factors = sorted({*counts})
+    rows = [[k for k, each in enumerate(counts) if each == factor] for factor in factors]
+    order = [k for some in rows for k in some]
+    back = [order.index(k) for k in range(len(order))]
+    side = affine.new_tensor([of[1], of[0]]) / 2
+    grids = [
+        torch.cat([sample_points(affine[[k]], size, factor) for k in some]) / side - 1
+        for some, factor in zip(rows, factors, strict=True)
+    ]
+
+    def run(x: Tensor) -> Tensor:  # (n,C,H,W) -> (n,C,h,w)
+        grids[:] = [grid.to(x) for grid in grids]
+        parts = []
+        for some, factor, grid in zip(rows, factors, grids, strict=True):
+            pictures = x if len(rows) == 1 else x[some]
+            sampled = F.grid_sample(pictures, grid, "bilinear", "reflection", align_corners=False)
+            parts.append(F.avg_pool2d(sampled, factor))
+        return parts[0] if len(rows) == 1 else torch.cat(parts)[back]
+
+    return run
 
 
 def sample_points(affine: Tensor, size: Size, factor: int) -> Tensor:  # -> (1,kh,kw,2)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Generator, Tensor
 
+from ..face.identity import IdentityEncoder, embed_identity
 from ..face.parsing import FaceParser, FaceParsing, parse_face
 from ..images import to_mask
 
@@ -22,6 +23,8 @@ class EditBatch:
     candidates: int = 1
     keep: Tensor | None = None  # (n,1,H,W) in [0,1], what the mask was cut by
     parsings: list[tuple[FaceParser, FaceParsing]] = field(default_factory=list)  # of the targets
+    points: Tensor | None = None  # (n,5,2) of the targets in pixels, in the order of POINTS
+    template: str | None = None  # what they were cut to; None: as each encoder wants them
 
     def __len__(self) -> int:
         """How many pictures are edited."""
@@ -34,6 +37,18 @@ class EditBatch:
     def rows_of(self, mask: Tensor, name: str) -> Tensor:  # (n or 1,H,W) -> (n x candidates,1,H,W)
         """A mask of the targets as one plane a candidate; `ValueError` where it is of others."""
         return self.repeated(to_mask(mask.to(self.target.device), self.target, name, empty=True))
+
+    def viewer_of(self, encoder: IdentityEncoder) -> Callable[[Tensor], Tensor]:
+        """What brings the edits to an encoder's size and template: `IdentityEncoder.viewer`."""
+        height, width = self.target.shape[2:]
+        return encoder.viewer((height, width), self.template, self._points(), len(self))
+
+    def embed(self, encoder: IdentityEncoder, image: Tensor) -> Tensor:  # (B,3,H,W) -> (B,E)
+        """The identities of the edits."""
+        return embed_identity(encoder, image, template=self.template, points=self._points())
+
+    def _points(self) -> Tensor | None:
+        return None if self.points is None else self.repeated(self.points)
 
     def parsing_by(self, parser: FaceParser) -> FaceParsing:
         """The targets as that parser sees them; each parser is asked once a run."""

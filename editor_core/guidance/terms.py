@@ -76,11 +76,11 @@ class IdentityTerm(GuidanceTerm):
         if batch.embedding is None:
             raise ValueError("identity guidance needs an embedding, got none: embed the source")
         source, mask = batch.repeated(batch.embedding), batch.repeated(batch.mask)
-        encoder = self.identity
+        encoder, view = self.identity, batch.viewer_of(self.identity)
 
         def loss(image: Tensor) -> Tensor:
             masked = encoder.normalise(image) * mask  # outside: the colour it takes for 0
-            views = self.views(encoder.resize(masked, encoder.size), batch.generators)
+            views = self.views(view(masked), batch.generators)
             embedded = encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
             return identity_distance(embedded, source[:, None]).mean(1)
 

@@ -1,14 +1,27 @@
-"""Identities: their length, distance and average."""
+"""Identities: what an encoder is shown; their length, distance and average."""
+
+from dataclasses import replace
 
 import pytest
 import torch
 
+from guided_face_edit.editor_core.face.aligning import align_faces, crop_faces
 from guided_face_edit.editor_core.face.identity import (
     average_identity,
     embed_identity,
     identity_distance,
 )
+from guided_face_edit.editor_core.face.locate import embed_faces
+from guided_face_edit.editor_core.face.resampling import transform
+from guided_face_edit.editor_core.face.templates import TEMPLATES, template_named
+from guided_face_edit.tests.support.groups import group_photo
 from guided_face_edit.tests.support.tiny import tiny_encoder
+
+SIZE = (60, 60)
+
+
+def _encoder(template="arcface"):
+    return replace(tiny_encoder(), template=template)
 
 
 def test_identity_distance_runs_from_zero_to_two(generator):
@@ -29,3 +42,49 @@ def test_identities_of_other_models_are_refused():
 def test_the_average_identity_lies_between_and_has_unit_length():
     mean = average_identity(torch.eye(2))
     torch.testing.assert_close(mean, torch.full((1, 2), 0.5**0.5))
+
+
+@pytest.mark.parametrize("own", ["arcface", "mtcnn"])
+def test_a_face_looks_the_same_out_of_its_photo_and_out_of_a_crop(own):
+    photos, encoder = group_photo(people=2), _encoder(own)
+    crops = align_faces(photos.faces, template_named("ffhq"), 256)
+    image, points = crop_faces(photos.image, crops).image, transform(crops.affine, crops.points)
+    direct = align_faces(photos.faces, template_named(own), encoder.size)
+    expected = crop_faces(photos.image, direct).image
+    shown = encoder.viewer((256, 256), "ffhq", points, 2)(image)
+    assert (shown - expected).abs().mean() < 0.02 < (image[..., ::8, ::8] - expected).abs().mean()
+    embedded = embed_identity(encoder, image.double(), template="ffhq", points=points).float()
+    of_photo = embed_faces(photos.faces, photos.image, encoder).embedding
+    assert identity_distance(embedded, of_photo).max() < 0.02
+
+
+@pytest.mark.parametrize("template", ["ffhq", "demo", "mtcnn"])
+def test_an_average_face_of_another_template_is_brought_to_its_places(template, generator):
+    """A bright dot at each point of the crop appears where the encoder's template has the point."""
+    points = template_named(template).points(SIZE)
+    rows, columns = points[0].round().long().unbind(1)[::-1]
+    dots = torch.zeros(5, 1, *SIZE)
+    dots[range(5), 0, rows, columns] = 1
+    shown = _encoder().viewer(SIZE, template, count=5)(dots)[:, 0]
+    brightest = shown.flatten(1).argmax(1)
+    found = torch.stack([brightest % 32, brightest // 32], 1)
+    expected = TEMPLATES["arcface"].points((32, 32))[0]
+    assert (found - expected).norm(dim=1).max() < 2.5
+
+
+def test_its_own_template_is_resized_as_a_whole(generator):
+    image = torch.rand(2, 3, *SIZE, generator=generator)
+    points = torch.rand(2, 5, 2, generator=generator) * 60
+    plain = tiny_encoder().resize(image, 32)
+    for own, template, known in (
+        ("arcface", "arcface", points),
+        ("arcface", None, None),
+        ("arcface", "whole box", None),
+        ("whole box", "ffhq", points),
+    ):
+        assert torch.equal(_encoder(own).viewer(SIZE, template, known, 2)(image), plain)
+
+
+def test_points_of_other_pictures_are_refused():
+    with pytest.raises(ValueError, match=r"shape \(1, 5, 2\), expected \(2, 5, 2\): give left eye"):
+        embed_identity(tiny_encoder(), torch.zeros(2, 3, *SIZE), points=torch.zeros(1, 5, 2))

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guided_face_edit.editor_core.face.aligning import quads
+from guided_face_edit.editor_core.face.aligning import crop_faces, quads
 from guided_face_edit.editor_core.face.choosing import FaceChoice
+from guided_face_edit.editor_core.face.identity import embed_identity
 from guided_face_edit.editor_core.face.locate import choose_faces, embed_faces, locate_faces
 from guided_face_edit.tests.support.groups import aligned, group_photo
 from guided_face_edit.tests.support.tiny import tiny_encoder
@@ -48,11 +49,16 @@ def test_a_picture_without_faces_is_named(faces, message):
 
 
 def test_faces_are_embedded_once_and_at_the_encoders_template():
-    photos, encoder = group_photo(), tiny_encoder()
-    embedded = embed_faces(photos.faces, photos.image, encoder, "demo")
+    photos, encoder = group_photo(), replace(tiny_encoder(), template="demo")
+    embedded = embed_faces(photos.faces, photos.image, encoder)
     assert embedded.embedding.shape == (5, 24) and embedded.affine is None
-    as_aligned = embed_faces(aligned(photos, size=encoder.size), photos.image, encoder)
-    assert torch.equal(as_aligned.embedding, embedded.embedding)
+    crops = crop_faces(photos.image, aligned(photos, size=encoder.size)).image
+    expected = torch.cat([embed_identity(encoder, crop[None].double()) for crop in crops]).float()
+    assert torch.equal(embedded.embedding, expected)
+    of_aligned = embed_faces(aligned(photos, size=200), photos.image, encoder)
+    assert torch.equal(of_aligned.embedding, embedded.embedding)
+    elsewhere = embed_faces(photos.faces, photos.image, encoder, "arcface")
+    assert not torch.allclose(elsewhere.embedding, embedded.embedding, atol=1e-3)
     assert embed_faces(embedded, None, None) is embedded
     none = embed_faces(photos.faces.rows([]), photos.image, encoder, "demo")
     assert len(none.embedding) == 0

@@ -37,6 +37,20 @@ def test_arcfaces_points_lie_on_their_places():
     torch.testing.assert_close(transform(faces.affine, faces.points)[0], places, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["ffhq", "arcface", "demo"])
+def test_an_average_face_is_aligned_already(name):
+    template = template_named(name)
+    points = template.points((80, 80))
+    affine = template.align(points) * 80
+    assert (transform(affine, points) - points).norm(dim=2).max() < 1.5
+
+
+def test_a_stretched_template_shows_a_rectangle():
+    corners = quads(align_faces(face_at(UPRIGHT), template_named("mtcnn"), 160))[0]
+    width, height = corners[1, 0] - corners[0, 0], corners[3, 1] - corners[0, 1]
+    assert width / height == pytest.approx(0.75, abs=1e-3)
+
+
 def test_a_similarity_is_the_least_squares_one(generator):
     points = torch.rand(3, 5, 2, generator=generator)
     places = torch.rand(5, 2, generator=generator)

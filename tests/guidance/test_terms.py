@@ -7,7 +7,9 @@ import torch
 
 from guided_face_edit.editor_core.face.eyes import EyeBoxes
 from guided_face_edit.editor_core.face.gaze import GazeGoal
+from guided_face_edit.editor_core.face.identity import embed_identity
 from guided_face_edit.editor_core.face.parsing import FacePart
+from guided_face_edit.editor_core.face.templates import template_named
 from guided_face_edit.editor_core.guidance.terms import (
     TERMS,
     GazeTerm,
@@ -50,6 +52,38 @@ def test_loss_is_one_positive_number_a_picture(row):
     loss = _loss(row, pictures(BATCH, 1))(pictures(BATCH, 2))
     assert loss.shape == (BATCH,) and loss.dtype == torch.float64
     assert (loss > 0).all()
+
+
+def _of_another_template(first=0, count=BATCH):
+    """A term, and a batch whose points and template are not those of its encoder."""
+    points = template_named("demo").points((32, 32)) + torch.tensor([[[0.0]], [[1.5]]])
+    places = {"points": points[first : first + count], "template": "ffhq"}
+    batch = batch_of(pictures(BATCH, 1)[first : first + count], first=first, **places)
+    source = embed_identity(tiny_encoder(), batch.target, **places)
+    term = IdentityTerm(identity=tiny_encoder(), views=RandomViews(2))
+    return term, replace(batch, embedding=source)
+
+
+def test_identity_is_read_as_the_encoder_was_trained():
+    term, batch = _of_another_template()
+    whole = replace(batch, mask=torch.ones_like(batch.mask))
+    plain = replace(term, views=RandomViews(1))
+    assert plain.bind(whole)(batch.target).abs().max() < 1e-9
+    squeezed = replace(whole, template=tiny_encoder().template)
+    assert plain.bind(squeezed)(batch.target).min() > 1e-3
+    both = term.bind(batch)(pictures(BATCH, 2))
+    alone, second = _of_another_template(first=1, count=1)
+    torch.testing.assert_close(alone.bind(second)(pictures(BATCH, 2)[1:]), both[1:])
+
+
+def test_gradient_through_the_affine_in_double_precision():
+    term, batch = _of_another_template(count=1)
+    image = pictures(BATCH, 2)[:1].requires_grad_()
+
+    def loss(image):
+        return term.bind(_of_another_template(count=1)[1])(image)
+
+    assert torch.autograd.gradcheck(loss, image, fast_mode=True, check_undefined_grad=False)
 
 
 @EVERY
