@@ -39,6 +39,9 @@ FAMILIES = (
     Family("ParseNet", "parser", ("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight")),
     Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
     Family("insightface ResNet", "identity", ("layer1.0.bn3.weight", "features.weight")),
+    Family("insightface ResNet", "identity", ("layer1.0.conv1.bias", "fc.bias")),  # folded
+    Family("MobileFaceNet", "identity", ("conv_sep.layers.0.weight", "features.layers.2.weight")),
+    Family("SFace", "identity", ("stem.conv.weight", "blocks.0.pointwise.weight", "fc.weight")),
     Family("IR-SE", "identity", ("input_layer.0.weight", "body.0.res_layer.4.running_mean")),
     Family(
         "CVLface IR",
@@ -73,7 +76,7 @@ UNSUPPORTED = {  # by one name that gives each away
     "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
     "temb.dense.0.weight": "an SDEdit U-Net",
     "decode_head.classifier.weight": "SegFormer",
-    "conv2_dw.conv.weight": "MobileFaceNet",
+    "conv2_dw.conv.weight": "InsightFace_Pytorch's MobileFaceNet",
     "gaze_fc.0.weight": "ETH-XGaze",
     "vit.patch_embed.proj.weight": "UniGaze",
     "fc_yaw.weight": "MobileGaze on a MobileNet or MobileOne",

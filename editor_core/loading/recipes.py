@@ -23,7 +23,9 @@ from ..models.insightface import InsightFace, InsightFaceConfig
 from ..models.ir_se import IRSE, IRSEConfig
 from ..models.iresnet import IResNet, IResNetConfig
 from ..models.l2cs import L2CS, L2CSConfig, MobileGaze
+from ..models.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from ..models.parsenet import ParseNet, ParseNetConfig
+from ..models.sface import SFace, SFaceConfig
 
 Config = Mapping[str, Any]  # of a file; `size` is the side of the network's input in pixels
 MakeModel = Callable[[Any, Config], Any]  # from the network with its values
@@ -85,9 +87,24 @@ def _landmarker(network: Any, _: Config) -> FaceLandmarker:
     return FaceLandmarker(network)
 
 
+# Identity distances of one person, where each family's own verification draws the line by default:
+CVLFACE_SAME_PERSON = 0.7  # a cosine of 0.3 (`apps/verification`)
+INSIGHTFACE_SAME_PERSON = 0.6  # a cosine of 0.4 (`DEFAULT_THRESHOLD` of its package)
+SFACE_SAME_PERSON = 0.637  # a cosine of 0.363 (`sface.py` of OpenCV's model zoo)
+
 RECIPES: Mapping[str, Recipe] = {  # by family
     "ArcFace ResNet": Recipe(IResNet, IResNetConfig, _encoder(imagenet_normalise)),
-    "insightface ResNet": Recipe(InsightFace, InsightFaceConfig, _encoder(unchanged)),
+    "insightface ResNet": Recipe(
+        InsightFace,
+        InsightFaceConfig,
+        _encoder(unchanged, same_person=INSIGHTFACE_SAME_PERSON),
+    ),
+    "MobileFaceNet": Recipe(
+        MobileFaceNet,
+        MobileFaceNetConfig,
+        _encoder(unchanged, same_person=INSIGHTFACE_SAME_PERSON),
+    ),
+    "SFace": Recipe(SFace, SFaceConfig, _encoder(unchanged, same_person=SFACE_SAME_PERSON)),
     "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first)),
     "FaceNet": Recipe(FaceNet, FaceNetConfig, _encoder(facenet_normalise, size=160)),
     "CVLface IR": Recipe(

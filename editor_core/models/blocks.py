@@ -135,14 +135,22 @@ class ResNet(nn.Module):
         return features8, features16, self.layer4(features16)
 
 
-def projection(channels: int, out_channels: int, stride: int) -> nn.Sequential:
+def norm_unless(folded: bool, channels: int) -> nn.Module:
+    """Batch normalisation; none where it is folded into the convolution before it."""
+    return nn.Identity() if folded else nn.BatchNorm2d(channels)
+
+
+def projection(
+    channels: int, out_channels: int, stride: int, folded: bool = False
+) -> nn.Sequential:
     """The shortcut past a block that changes the width or the size."""
     return nn.Sequential(
-        nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+        nn.Conv2d(channels, out_channels, 1, stride, bias=folded),
+        norm_unless(folded, out_channels),
     )
 
 
-def shortcut(channels: int, out_channels: int, stride: int) -> nn.Module:
+def shortcut(channels: int, out_channels: int, stride: int, folded: bool = False) -> nn.Module:
     """The shortcut past a block: the identity wherever shapes allow."""
     same = stride == 1 and channels == out_channels
-    return nn.Identity() if same else projection(channels, out_channels, stride)
+    return nn.Identity() if same else projection(channels, out_channels, stride, folded)

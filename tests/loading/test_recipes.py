@@ -158,6 +158,8 @@ def test_a_picture_has_the_same_answer_in_any_company(case, model):
     [
         ("ArcFace ResNet", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("insightface ResNet", lambda rgb: (rgb / 255 - 0.5) / 0.5),
+        ("MobileFaceNet", lambda rgb: (rgb / 255 - 0.5) / 0.5),
+        ("SFace", lambda rgb: (rgb / 255 - 0.5) / 0.5),
         ("IR-SE", lambda rgb: (rgb.flip(1) / 255 - 0.5) / 0.5),
         ("CVLface IR", lambda rgb: (rgb / 255 - 0.5) / 0.5),
         ("AdaFace IR", lambda rgb: (rgb.flip(1) / 255 - 0.5) / 0.5),

@@ -15,7 +15,9 @@ from guided_face_edit.editor_core.models.insightface import InsightFace, Insight
 from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
+from guided_face_edit.editor_core.models.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
+from guided_face_edit.editor_core.models.sface import SFace, SFaceConfig
 
 SMALL = [
     (BiSeNet, BiSeNetConfig(num_classes=5, width=8)),
@@ -25,6 +27,15 @@ SMALL = [
     (EyeNet, EyeNetConfig(nstack=1, nfeatures=4, nlandmarks=3, stem=8)),
     (EyeNet, EyeNetConfig(nstack=2, nfeatures=6, nlandmarks=2, stem=4)),
     (InsightFace, InsightFaceConfig((1, 3, 2, 1), (4, 8, 12, 16), 24, 48)),
+    (InsightFace, InsightFaceConfig((3, 1, 1, 2), (4, 8, 12, 16), 24, 48, folded=True)),
+    (MobileFaceNet, MobileFaceNetConfig()),
+    (MobileFaceNet, MobileFaceNetConfig(8, (8, 8, 16, 24), (4, 6, 10, 4, 8, 12, 6), (1, 3, 2, 1))),
+    (
+        MobileFaceNet,
+        MobileFaceNetConfig(6, (8, 9, 7, 5), (2, 3, 4, 5, 6, 7, 8), (2, 1, 2, 1), 24, 48, True),
+    ),
+    (SFace, SFaceConfig()),
+    (SFace, SFaceConfig((4, 6, 8, 8, 12, 12, 16, 20), 24, 48)),
     (IRSE, IRSEConfig((1, 3, 2, 1), (16, 32, 48, 64), 24, 48)),
     (IRSE, IRSEConfig((2, 1, 1, 2), (4, 8, 12, 16), 8, 32, use_se=False)),
     (AdaFace, AdaFaceConfig((1, 3, 2, 1), (4, 8, 12, 16), 24, 48)),

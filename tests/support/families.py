@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,9 @@ from ...editor_core.models.insightface import InsightFace, InsightFaceConfig
 from ...editor_core.models.ir_se import IRSE, IRSEConfig
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ...editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
+from ...editor_core.models.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from ...editor_core.models.parsenet import ParseNet, ParseNetConfig
+from ...editor_core.models.sface import SFace, SFaceConfig
 
 LOADERS = {
     "identity": load_identity,
@@ -55,6 +57,11 @@ YAKHYO_NAMES = {
     r"^cp\.": "fpn.",
 }
 SMALL_ADAFACE = AdaFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48)
+SMALL_RESNET = InsightFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48)
+SMALL_MOBILE = MobileFaceNetConfig(
+    8, (8, 12, 16, 20), (4, 6, 10, 14, 18, 22, 26), (1, 2, 1, 2), 24, 48
+)
+SMALL_SFACE = SFaceConfig((4, 6, 8, 8, 12, 16, 20), 24, 48)
 SMALL_PARSENET = ParseNetConfig(encoder=(4, 8), depth=1, decoder=(4,))
 CASES = [
     Case(
@@ -64,13 +71,11 @@ CASES = [
         IResNetConfig((1, 1, 1, 1), (16, 16, 32, 32), 24, 48),
         48,
     ),
-    Case(
-        "insightface ResNet",
-        "identity",
-        InsightFace,
-        InsightFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48),
-        48,
-    ),
+    Case("insightface ResNet", "identity", InsightFace, SMALL_RESNET, 48),
+    Case("insightface ResNet", "identity", InsightFace, replace(SMALL_RESNET, folded=True), 48),
+    Case("MobileFaceNet", "identity", MobileFaceNet, SMALL_MOBILE, 48),
+    Case("MobileFaceNet", "identity", MobileFaceNet, replace(SMALL_MOBILE, folded=True), 48),
+    Case("SFace", "identity", SFace, SMALL_SFACE, 48),
     Case("IR-SE", "identity", IRSE, IRSEConfig((1, 2, 1, 1), (16, 32, 48, 64), 24, 48), 48),
     Case("IR-SE", "identity", IRSE, IRSEConfig((1, 2, 1, 1), (4, 8, 12, 16), 8, 32, False), 32),
     Case(
