@@ -1,4 +1,4 @@
-"""Reads tensors from safetensors, torch and tflite files; nothing in a file is ever executed.
+"""Reads tensors from safetensors, torch, ONNX and tflite files; nothing in a file is executed.
 
 The content of a file decides what it is, for names are often wrong. `pickles.py` says why reading
 pickles is safe. An error names the file, what is wrong, and what to do.
@@ -6,7 +6,7 @@ pickles is safe. An error names the file, what is wrong, and what to do.
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from .errors import (
     UnsupportedCheckpoint,
     printable,
 )
+from .onnx_networks import read_onnx_file
 from .state_dicts import unprefixed
 from .tflite_files import is_tflite, read_tflite
 from .torch_files import read_torch_file
@@ -33,6 +34,8 @@ from .torch_files import read_torch_file
 DAMAGE = (*MISFITS, AttributeError, SafetensorError, struct.error)
 MAX_HEADER = 1 << 22  # bytes of a safetensors header; some 100 describe a tensor
 HEADER_SIZE = struct.Struct("<Q")
+ONNX_VERSION = b"\x08"  # the field of it, with which all writers begin
+SAFETENSORS, TORCH, ONNX, TFLITE = "safetensors", "torch", "ONNX", "tflite"
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,12 @@ def read_checkpoint(path: StrPath) -> Checkpoint:
     """The tensors of a model file, and its metadata with that of `<path>.json` beside it.
 
     Args:
-        path: a safetensors, torch or tflite file, whatever its name.
+        path: a safetensors, torch, ONNX or tflite file, whatever its name.
 
     Returns:
         Tensors by name, on the CPU, in the precision of the file and without prefixes such as
-        `module.`. Most are views of the file, read when they are used.
+        `module.`. Most are views of the file, read when they are used. Those of an ONNX file have
+        the names of the known network that its graph is; what was quantised or folded is float32.
 
     Raises:
         MissingModel: there is no such file.
@@ -66,25 +70,24 @@ def read_checkpoint(path: StrPath) -> Checkpoint:
         UnsupportedCheckpoint: it holds no network, or one in a form that is not read.
     """
     with _model_file(path) as file:
-        whole = WHOLE.get(_form(file))
-        tensors = whole(file) if whole else read_torch_file(file).load()
+        tensors = READERS[_form(file)](file)
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
 def read_outline(path: StrPath) -> Checkpoint:
     """As `read_checkpoint`, with tensors on the meta device: names, shapes and types alone."""
     with _model_file(path) as file:
-        if whole := WHOLE.get(_form(file)):
-            tensors = {name: tensor.to("meta") for name, tensor in whole(file).items()}
-        else:
+        if (form := _form(file)) == TORCH:
             tensors = read_torch_file(file).outline()
+        else:
+            tensors = {name: tensor.to("meta") for name, tensor in READERS[form](file).items()}
     return Checkpoint(file, unprefixed(tensors), read_metadata(file))
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """The metadata in a safetensors file, overridden by that of `<path>.json` beside it."""
     metadata: dict[str, Any] = {}
-    if _is_safetensors(path):
+    if _form(path) == SAFETENSORS:
         with _model_file(path), _open(path) as opened:
             metadata = opened.metadata() or {}
     sidecar = path.with_name(f"{path.name}.json")
@@ -99,19 +102,18 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def _form(path: Path) -> str:
-    """What a file is, by how it begins."""
-    if _is_safetensors(path):
-        return "safetensors"
-    return "tflite" if is_tflite(path) else "torch"
-
-
-def _is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors do; its name decides where no file begins as it does."""
+    """What a file is, by how it begins; its name decides where no file begins as it does."""
+    if is_tflite(path):
+        return TFLITE
     with path.open("rb") as file:
         start = file.read(HEADER_SIZE.size + 1)
     if start.endswith(b"\0\0\0\0{"):
-        return True
-    return path.suffix == ".safetensors" and not start.startswith((b"PK", b"\x80"))
+        return SAFETENSORS
+    if start.startswith((b"PK", b"\x80")):
+        return TORCH
+    if start.startswith(ONNX_VERSION):
+        return ONNX
+    return {".safetensors": SAFETENSORS, ".onnx": ONNX}.get(path.suffix, TORCH)
 
 
 def _open(path: Path) -> Any:
@@ -127,7 +129,12 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
 
 
-WHOLE = {"safetensors": _safetensors, "tflite": read_tflite}  # whose tensors are views, read late
+READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    SAFETENSORS: _safetensors,
+    TORCH: lambda path: read_torch_file(path).load(),
+    ONNX: read_onnx_file,
+    TFLITE: read_tflite,
+}
 
 
 @contextmanager

@@ -18,7 +18,9 @@ from safetensors.torch import save_file
 
 from guided_face_edit.editor_core.checkpoints.errors import CheckpointError
 from guided_face_edit.editor_core.checkpoints.reading import read_checkpoint
+from guided_face_edit.editor_core.models.sface import SFace, SFaceConfig
 from guided_face_edit.tests.support.attacks import attacks
+from guided_face_edit.tests.support.onnx_export import Style, export
 from guided_face_edit.tests.support.tflite import tflite_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,12 +141,13 @@ def seeds(folder, corpus):
             files.append(path.read_bytes())
     save_file(weights, path)
     floats = {name: t for name, t in weights.items() if t.is_floating_point()}
-    return [*files, path.read_bytes(), tflite_file(floats)]
+    graph = export(SFace(SFaceConfig((2, 3), 4, 4)), Style(quantised="blocks", typed=True))
+    return [*files, path.read_bytes(), tflite_file(floats), graph]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(
-    seed=st.integers(0, 7),
+    seed=st.integers(0, 8),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4))),
     share=st.floats(0.01, 1) | st.just(1.0),
 )

