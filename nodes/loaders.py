@@ -145,10 +145,16 @@ class LoadIdentityModel(LoaderNode):
         return schema(
             "LoadIdentityModel",
             "The network that tells whose face it is: ArcFace of DiffFace, SimSwap or "
-            "insightface, IR-SE50, AdaFace, or FaceNet.",
+            "insightface, MobileFaceNet, SFace, IR-SE50, AdaFace, or FaceNet. ONNX files of "
+            "insightface, AuraFace and OpenCV are read too, with gradients.",
             search_aliases=[
                 "arcface",
                 "insightface",
+                "auraface",
+                "antelopev2",
+                "buffalo_l",
+                "sface",
+                "onnx",
                 "adaface",
                 "cvlface",
                 "facenet",

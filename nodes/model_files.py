@@ -75,7 +75,7 @@ class ConvertModelFile(FileNode):
             "Writes a model file as safetensors, into the folder of its kind, with its source, "
             "licence and configuration inside. It loads faster, and from then on no pickle is "
             "opened.",
-            search_aliases=["pickle to safetensors", "fp16 checkpoint"],
+            search_aliases=["pickle to safetensors", "onnx to safetensors", "fp16 checkpoint"],
             is_output_node=True,
             inputs=[
                 any_file_input(),

@@ -7,16 +7,11 @@ from ..checkpoints.errors import MissingModel, UnsupportedCheckpoint
 from ..files import StrPath, read_json
 from .known_files import describe_origin
 
-EXTENSIONS = (
-    ".safetensors",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".bin",
-    ".tar",
-    ".pkl",
-    ".tflite",
-)  # of model files
+EXTENSIONS = (  # of model files
+    *(".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".tar", ".pkl"),
+    *(".onnx", ".tflite"),
+)
+DETECTION = "detection"  # the folder of what OpenCV reads
 DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 DIFFUSERS_CLASS = "UNet2DModel"
 SCHEDULERS = (".", "scheduler", "../scheduler")  # relative to the weights, alone or in a pipeline
@@ -50,7 +45,8 @@ def model_files(path: Path) -> list[Path]:
     """The models that a path names: itself, or the model files in a folder and below."""
     if not path.is_dir() or _diffusers_weights(path):
         return [path]
-    found = sorted(f for f in path.rglob("*") if f.suffix in EXTENSIONS and f.is_file())
+    files = (f for f in path.rglob("*") if f.suffix in EXTENSIONS and f.is_file())
+    found = sorted(file for file in files if file.parent.name != DETECTION)
     if not found:
         raise MissingModel(f"no model files in {path}, expected {', '.join(EXTENSIONS)}")
     return found

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.errors import UnsupportedCheckpoint
 from ..checkpoints.reading import Checkpoint, read_outline
 from ..files import StrPath
 from .diffusion import config_hints
@@ -52,7 +51,7 @@ def inspect(path: StrPath) -> Inspection:
     """What a model file is, found by loading it; nothing in it is run.
 
     Args:
-        path: a safetensors or torch file of any kind, or a diffusers folder or pipeline.
+        path: a safetensors, torch or ONNX file of any kind, or a diffusers folder or pipeline.
 
     Returns:
         Its family, kind, size, precision, hash, licence and configuration, with the warnings that
@@ -63,11 +62,6 @@ def inspect(path: StrPath) -> Inspection:
         CheckpointError: the editor cannot load it.
     """
     weights = find_weights(path)
-    if weights.suffix == ".onnx":
-        raise UnsupportedCheckpoint(
-            f"{weights}: expected tensors, got an ONNX graph, which has no gradients: choose the "
-            "file that the network was exported from"
-        )
     outline = read_outline(weights)
     family, hints = family_of(outline), config_hints(outline)
     with warnings.catch_warnings(record=True) as caught:

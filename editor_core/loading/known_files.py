@@ -41,7 +41,7 @@ def identify(path: StrPath) -> KnownFile | None:
 def mismatch_warning(path: StrPath) -> str | None:
     """The warning about a file that has a published one's name and is another; else None."""
     named = known_file(path)
-    if named is None or named.sha256 is None or identify(path) is named:
+    if named is None or named.sha256 is None or _is_published(path):
         return None
     size = os.path.getsize(path)
     if named.size not in (None, size):
@@ -52,6 +52,13 @@ def mismatch_warning(path: StrPath) -> str | None:
         f"{path} is not the published {named.name}: expected SHA-256 {named.sha256}, got {got}; "
         f"fetch it from {named.origin}, or give it a name of its own"
     )
+
+
+def _is_published(path: StrPath) -> bool:
+    """Whether a file is a published one of its name, of which there may be several."""
+    known = identify(path)
+    names = (known.name, *known.aliases) if known else ()
+    return any(PurePath(name).name == PurePath(path).name for name in names)
 
 
 def cached_sha256(path: StrPath) -> str:

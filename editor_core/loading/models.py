@@ -26,7 +26,7 @@ from ..files import StrPath
 from ..models.lpips import Lpips, detect_backbone
 from .diffusion import diffusion_model
 from .families import detect, family_of
-from .folders import EXTENSIONS, find_weights
+from .folders import DETECTION, EXTENSIONS, find_weights
 from .known_files import FOLDERS, known_file, mismatch_warning, missing_model
 from .networks import channels_last, load_network
 from .recipes import RECIPES
@@ -112,10 +112,10 @@ def _kind(path: Path) -> str | None:
     """The kind of a file in a models folder; None where it is no model that edits."""
     if known := known_file(path):
         return known.kind if known.loads else None
-    if path.suffix not in EXTENSIONS:
+    if path.suffix not in EXTENSIONS or path.parent.name == DETECTION:
         return None
-    outline = read_outline(path)
     try:
+        outline = read_outline(path)
         kind = outline.metadata.get("kind") or detect(outline.tensors).kind
     except UnsupportedCheckpoint:
         return None
@@ -150,9 +150,9 @@ def load_identity(path: StrPath) -> IdentityEncoder:
     """An identity encoder.
 
     Args:
-        path: a safetensors or torch file. All sizes are in its tensors, but for FaceNet's input,
-            whose side is `size` (pixels) in the file's config, else 160. The config may also say
-            the `template` that its pictures were aligned to, and `same_person`, the identity
+        path: a safetensors, torch or ONNX file. All sizes are in its tensors, but for FaceNet's
+            input, whose side is `size` (pixels) in the file's config, else 160. The config may also
+            say the `template` that its pictures were aligned to, and `same_person`, the identity
             distance up to which faces are one person's; else they are the family's.
 
     Returns:

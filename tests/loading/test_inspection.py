@@ -64,9 +64,3 @@ def test_layouts_that_cannot_be_used_are_named_too(tmp_path, name, what):
     torch.save({name: torch.zeros(1)}, tmp_path / "model.pt")
     with pytest.raises(UnsupportedCheckpoint, match=rf"model\.pt: expected one of .*got {what}:"):
         inspect(tmp_path / "model.pt")
-
-
-def test_a_graph_without_gradients_is_no_model(tmp_path):
-    (tmp_path / "w600k_r50.onnx").write_bytes(b"graph")
-    with pytest.raises(UnsupportedCheckpoint, match="got an ONNX graph, which has no gradients"):
-        inspect(tmp_path / "w600k_r50.onnx")

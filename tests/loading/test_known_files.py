@@ -1,6 +1,7 @@
 """Published files: known by hash, warned of by name, and described where they are missing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -97,8 +98,19 @@ def test_what_is_missing_comes_with_its_terms_and_a_command():
 
 
 def test_what_the_editor_cannot_load_is_no_model_of_a_folder(tmp_path):
-    (tmp_path / "w600k_r50.onnx").touch()
+    (tmp_path / "epoch_24_ckpt.pth.tar").touch()
     assert find_models(tmp_path) == {}
-    text = str(missing_model("identity", tmp_path))
-    assert "Arcface.tar or arcface_checkpoint.tar" in text and "onnx" not in text
-    assert "no network for it: choose another" in describe_origin("w600k_r50.onnx")
+    text = str(missing_model("gaze", tmp_path))
+    assert "GazeEstimator.pt or checkpoint.pt" in text and "epoch" not in text
+    assert "no network for it: choose another" in describe_origin("epoch_24_ckpt.pth.tar")
+
+
+def test_a_file_may_be_either_of_two_published_under_its_name(tmp_path, monkeypatch):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"second")
+    first = KnownFile("net.onnx", "identity", "MIT", "here", sha256="f" * 64)
+    second = replace(first, name="other/net.onnx", size=6, sha256=sha256(path))
+    monkeypatch.setattr(known_files, "KNOWN_FILES", (first, second))
+    assert known_files.known_file(path) is first and mismatch_warning(path) is None
+    path.write_bytes(b"third!")
+    assert "is not the published net.onnx" in mismatch_warning(path)
