@@ -9,12 +9,14 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..editor_core.face.choosing import FaceChoice
-from ..editor_core.face.detecting import PUBLISHED, FaceDetector
-from ..editor_core.face.finding import IF_MISSING, given_faces, report_faces
+from ..editor_core.face.detecting import FaceDetector
+from ..editor_core.face.errors import IF_MISSING
+from ..editor_core.face.finding import given_faces, report_faces
 from ..editor_core.face.locate import choose_faces, embed_faces
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import TEMPLATES
 from ..editor_core.face.tracking import track_faces
+from ..editor_core.face.yunet import PUBLISHED
 from . import host, sockets
 from .host import ManagedModel
 from .schemas import file_input, node_schema, optional, output, required, setting_inputs, widget

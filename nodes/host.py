@@ -19,8 +19,8 @@ from ..editor_core.autograd import gradients
 from ..editor_core.demo.models import WEIGHTS
 from ..editor_core.diffusion.sampling import Step
 from ..editor_core.face.aligning import crop_faces
-from ..editor_core.face.detecting import PUBLISHED
 from ..editor_core.face.records import Faces
+from ..editor_core.face.yunet import PUBLISHED
 from ..editor_core.images import to_picture, to_signed, to_unit
 from ..editor_core.loading.folders import EXTENSIONS
 from ..editor_core.loading.known_files import FOLDERS, MODELS_FOLDER

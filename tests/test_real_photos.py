@@ -15,10 +15,12 @@ from guided_face_edit.editor_core.face.aligning import align_faces, crop_faces, 
 from guided_face_edit.editor_core.face.detecting import FaceDetector
 from guided_face_edit.editor_core.face.pasting import paste_faces
 from guided_face_edit.editor_core.face.templates import TEMPLATES, template_named
+from guided_face_edit.editor_core.face.yunet import detect_faces, open_network
 from guided_face_edit.editor_core.images import (
     from_picture,
     read_image,
     read_photo,
+    to_levels,
     to_picture,
     write_png,
 )
@@ -56,7 +58,7 @@ def _lean(faces):
     return math.degrees(math.atan2(y, x))
 
 
-@pytest.mark.parametrize("angle", [-25, 15])
+@pytest.mark.parametrize("angle", [-50, -25, 15, 50])
 def test_a_leaning_head_is_cut_out_upright(yunet, astronaut, face, angle):
     """As upright as the head that does not lean, whose crop is turned by some degrees too."""
     leaning = to_picture(astronaut[0]).rotate(-angle, Image.Resampling.BICUBIC, expand=True)
@@ -72,6 +74,34 @@ def test_the_round_trip_leaves_the_photo_as_it_was(face, astronaut, name):
     pasted = paste_faces(astronaut, faces, kept)
     assert (pasted.image - astronaut).abs().max() < 1 / 255
     assert torch.equal(pasted.image[pasted.mask == 0], astronaut[pasted.mask == 0])
+
+
+def test_the_detector_opens_without_a_warning(yunet, astronaut, capfd):
+    FaceDetector(yunet).find(astronaut)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_yunet_sees_what_opencv_makes_of_it(yunet, astronaut):
+    cv2 = pytest.importorskip("cv2")
+    levels = to_levels(astronaut, (512, 512)).flip(2).contiguous().numpy()
+    _, expected = cv2.FaceDetectorYN.create(str(yunet), "", (512, 512), 0.6).detect(levels)
+    found = detect_faces(open_network(yunet), astronaut, 1.0, 0.6)
+    surest = found[found[:, 14].argmax()]
+    torch.testing.assert_close(surest, torch.from_numpy(expected[0]), atol=1e-4, rtol=0)
+
+
+def test_a_network_of_another_kind_is_refused(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3, 8, 8])
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "relu", [value], [out])
+    opsets = [onnx.helper.make_opsetid("", 13)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "a.onnx"
+    )
+    with pytest.raises(ValueError, match="a.onnx is no YuNet of 2023, expected its outputs: put"):
+        FaceDetector(tmp_path / "a.onnx").find(torch.zeros(1, 32, 32, 3))
 
 
 def test_a_crowd_is_found_whole(yunet, astronaut):

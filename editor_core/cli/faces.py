@@ -8,10 +8,11 @@ from torch import Tensor
 
 from ..face.aligning import crop_faces
 from ..face.choosing import FaceChoice
-from ..face.detecting import PUBLISHED, FaceDetector
+from ..face.detecting import FaceDetector
 from ..face.locate import choose_faces, embed_faces, locate_faces
 from ..face.pasting import Pasting
 from ..face.records import Faces
+from ..face.yunet import PUBLISHED
 from ..images import read_photo, to_unit
 from ..loading.models import FaceModels
 from ..photos import points_in_crops

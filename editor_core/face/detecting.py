@@ -1,29 +1,30 @@
-"""Detecting faces: YuNet through OpenCV, which nothing else needs and may be missing.
+"""Detecting faces: searched for at several sizes of a photo, and looked at again upright."""
 
-YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research 20, 2023.
-"""
-
+import math
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..declare import check, setting
-from ..images import rgb, to_levels, to_unit
+from ..images import to_unit
 from .aligning import align_faces, crop_face
+from .errors import FaceError
 from .records import Faces, box_iou, make_faces
 from .resampling import invert, transform
 from .templates import template_named
+from .yunet import detect_faces, open_network
 
 SIDES = (1280, 320)  # pixels of a picture's longer side: YuNet finds faces of 10 to 300
 SAME_FACE = 0.4  # intersection over union from which two boxes are of one face
 CROP = 256  # pixels of the upright crops in which the points are found again
-REFINEMENTS = 2  # of the points
-MOST_BOXES = 5000
-PUBLISHED = "face_detection_yunet_2023mar.onnx of OpenCV's model zoo (MIT)"
+LOOKS = 8  # at most, at each face
+SETTLED = 1.0  # degrees that the line of the eyes is turned from one look to the next
+LOOK_SCORE = 0.5  # of what is taken for the face whose crop it is
+NEAR = 0.25  # of a crop's side: how far from its middle that is
+MIRRORED = [1, 0, 2, 4, 3]  # the five points in a mirror
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class FaceDetector:
             FileNotFoundError: There is no file at the path.
             ValueError: OpenCV is not installed, or cannot read the file.
         """
-        network = _open(self.path, self.min_score)
+        network = open_network(self.path)
         frames = [self._find_in_frame(network, photos[k : k + 1]) for k in range(len(photos))]
         found = torch.cat(frames)
         faces = make_faces(
@@ -66,57 +67,59 @@ class FaceDetector:
             len(photos),
             score=found[:, 14],
         )
-        for _ in range(REFINEMENTS):
-            faces = _refine_points(network, photos, faces)
-        return faces
+        points = [_look_again(network, photos, face) for face in faces]
+        return replace(faces, points=torch.cat([faces.points[:0], *points]))
 
     def _find_in_frame(self, network: Any, photo: Tensor) -> Tensor:  # (1,H,W,C) -> (n,15)
         longest = max(photo.shape[1:3])
         scales = {min(1.0, side / longest) for side in SIDES}
-        found = torch.cat([_detect(network, photo, scale) for scale in sorted(scales)])
+        looks = [detect_faces(network, photo, scale, self.min_score) for scale in sorted(scales)]
+        found = torch.cat(looks)
         found = found[found[:, 2:4].amax(1) >= self.min_size]
         return found[_suppress_doubles(found)]
 
 
-def _open(path: str | os.PathLike[str], min_score: float) -> Any:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no detector {path}: put {PUBLISHED} there")
-    try:
-        import cv2
-    except ImportError as error:
-        raise ValueError(
-            "finding faces needs OpenCV, which is not installed: pip install "
-            "opencv-python-headless, or tell where the faces are by landmarks, boxes or a mask"
-        ) from error
-    try:
-        return cv2.FaceDetectorYN.create(
-            str(path), "", (320, 320), min_score, SAME_FACE, MOST_BOXES
-        )
-    except cv2.error as error:
-        raise ValueError(f"OpenCV cannot read {path}: put {PUBLISHED} there") from error
+def _look_again(network: Any, photos: Tensor, face: Faces) -> Tensor:  # -> (1,5,2)
+    """A face's points, found again in upright crops until the line of the eyes stays as it is.
+
+    The first points of a leaning head are off, and its crop is upright only by them.
+    """
+    for _ in range(LOOKS):
+        try:
+            aligned = align_faces(face, template_named("ffhq"), CROP)
+        except FaceError:  # no face, however sure the detector is
+            break
+        before = lean(face.points)
+        points = _points_in_crop(network, to_unit(crop_face(photos, aligned).image))
+        if points is None:
+            break
+        face = replace(face, points=transform(invert(aligned.aligned()[0]), points))
+        if abs(math.remainder(lean(face.points).item() - before.item(), 360)) < SETTLED:
+            break
+    return face.points
 
 
-def _detect(network: Any, photo: Tensor, scale: float) -> Tensor:  # -> (n,15)
-    """Rows of x, y, width, height, five points and a score, in pixels of the photo."""
-    height, width = (max(1, round(side * scale)) for side in photo.shape[1:3])
-    picture = to_levels(rgb(photo).float(), (height, width))
-    network.setInputSize((width, height))
-    _, found = network.detect(picture.flip(2).contiguous().numpy())  # it reads BGR
-    rows = torch.zeros(0, 15) if found is None else torch.from_numpy(found).float()
-    factor = torch.tensor([photo.shape[2] / width, photo.shape[1] / height]).repeat(7)
-    return torch.cat([rows[:, :14] * factor, rows[:, 14:]], 1)
+def _points_in_crop(network: Any, crop: Tensor) -> Tensor | None:  # (1,S,S,3) -> (1,5,2)
+    """The mean of what is found in a crop and in its mirror image, whose bias is the opposite."""
+    straight, mirrored = (
+        _middle_face(detect_faces(network, x, 1.0, LOOK_SCORE)) for x in (crop, crop.flip(2))
+    )
+    mirrored = torch.stack([CROP - mirrored[..., 0], mirrored[..., 1]], 2)[:, MIRRORED]
+    found = torch.cat([straight, mirrored])
+    return found.mean(0, keepdim=True) if len(found) else None
 
 
-def _refine_points(network: Any, photos: Tensor, faces: Faces) -> Faces:
-    """The faces with their points found again in upright crops: leaning heads' are off."""
-    points = faces.points.clone()
-    for row, face in enumerate(align_faces(faces, template_named("ffhq"), CROP)):
-        found = _detect(network, to_unit(crop_face(photos, face).image), 1.0)
-        if len(found):  # the face nearest to the middle of the crop is the one
-            away = (found[:, :2] + found[:, 2:4] / 2 - CROP / 2).norm(dim=1)
-            refined = found[[int(away.argmin())], 4:14].unflatten(1, (5, 2))
-            points[row] = transform(invert(face.aligned()[0]), refined)[0]
-    return replace(faces, points=points)
+def _middle_face(found: Tensor) -> Tensor:  # (n,15) -> (0 or 1,5,2)
+    """The points of the surest face around the middle of a crop."""
+    away = (found[:, :2] + found[:, 2:4] / 2 - CROP / 2).norm(dim=1)
+    near = found[away < NEAR * CROP]
+    return near[near[:, 14].argsort(descending=True)[:1], 4:14].unflatten(1, (5, 2))
+
+
+def lean(points: Tensor) -> Tensor:  # (n,5,2) -> (n,)
+    """Degrees by which the line of the eyes is turned, clockwise."""
+    x, y = (points[:, 1] - points[:, 0]).unbind(1)
+    return torch.rad2deg(torch.atan2(y, x))
 
 
 def _suppress_doubles(found: Tensor) -> list[int]:  # (n,15)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .errors import require_if_missing
 from .eyes import EYE_CORNERS
 from .records import Faces, Size, make_faces, no_faces
 from .templates import template_named
@@ -20,7 +21,6 @@ POINTS_IN_BOX = ((0.26, 0.36), (0.74, 0.36), (0.5, 0.55), (0.3, 0.72), (0.7, 0.7
 """Where a box from brows to chin usually has the five points, in its sides."""
 
 BOX_REACH = 1.7  # of such a box, from the middle of its points
-IF_MISSING = ("error", "pass through")
 
 
 def faces_in_landmarks(landmarks: Sequence[Sequence[Mapping[str, Any]]], size: Size) -> Faces:
@@ -183,9 +183,7 @@ def report_faces(faces: Faces, what: str, if_missing: str) -> str:
     Raises:
         ValueError: A frame has no face and `if_missing`, one of IF_MISSING, is "error".
     """
-    if if_missing not in IF_MISSING:
-        expected = ", ".join(IF_MISSING)
-        raise ValueError(f'if_missing is "{if_missing}", expected one of: {expected}')
+    require_if_missing(if_missing)
     missing = missing_faces(faces, what)
     if missing and if_missing == "error":
         raise ValueError(f"{missing}: give another picture, or choose pass through")
