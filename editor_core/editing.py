@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -253,7 +254,8 @@ def edit_batch(
             batch.parsings.append((parser, parsing))
         recorder = Recorder(on_step)
         pred_x0 = denoise(model, batch, bind_terms(terms, batch), settings, noise, on_step=recorder)
-        area = final_mask(batch, pred_x0, settings, parser)
+        area = final_mask(batch, pred_x0, settings, parser).clone()
+        area.unflatten(0, (-1, k))[faces_to_leave(terms)] = 0
         pictures = composite(
             batch.repeated(target), unit(pred_x0).to(target.device), area.to(target.device)
         )
@@ -304,6 +306,14 @@ def final_mask(
         )
     area = face_mask(parse_face(parser, pred_x0.clamp(-1, 1)))
     return area if batch.keep is None else area * (1 - batch.repeated(batch.keep))
+
+
+def faces_to_leave(terms: Sequence[GuidanceTerm]) -> list[int]:
+    """The targets that stay as they are, since a term needs their eyes and they show none."""
+    faults = [eyes.missing for term in terms if (eyes := getattr(term, "eyes", None))]
+    for fault in filter(None, faults):
+        logging.warning("Guided Face Edit: %s, passed through", fault)
+    return sorted({row for fault in faults if fault for row in fault.rows})
 
 
 def ranked(

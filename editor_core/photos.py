@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from .diffusion.sampling import StepCallback
 from .editing import EditResult, edit_aligned
 from .face.aligning import align_faces, crop_faces, crop_masks
+from .face.errors import FaceError, require_if_missing, require_no_faults, without_faulty
 from .face.finding import eye_corners_of, require_masks
 from .face.pasting import Pasting, paste_faces
 from .face.records import Faces
@@ -44,6 +46,7 @@ class PhotoEdit:
     mask: Tensor  # (frames,H,W) in [0,1]: where something was pasted
     faces: Faces  # as they were aligned
     edit: EditResult | None  # of the crops, face by face; None where there was no face
+    left: FaceError | None = None  # the faces that cannot be edited, by their rows in those given
 
     @property
     def distances(self) -> list[float]:
@@ -62,6 +65,7 @@ def edit_photos(
     keep: Tensor | None = None,
     source_points: Tensor | None = None,
     pasting: Pasting | None = None,
+    if_missing: str = "error",
     on_step: StepCallback | None = None,
 ) -> PhotoEdit:
     """Put the source's face into photos of any size, at their own resolution.
@@ -78,9 +82,12 @@ def edit_photos(
             face.
         source_points: (1 or n,5,2) of the sources in their pixels, as in `edit_face`.
         pasting: How the edited crops are blended in.
+        if_missing: One of `IF_MISSING`: whether a face that cannot be edited, since its crop shows
+            none or no eyes, is an error, or stays as it is while the others are edited.
         on_step: Called with every `Step`; may raise to cancel.
 
     Raises:
+        FaceError: Some faces cannot be edited, and they are not to be passed through.
         ValueError: Something does not fit; the message says what to do.
 
     Examples:
@@ -98,27 +105,39 @@ def edit_photos(
     """
     size = models.diffusion.image_size
     aligned = aligned_faces(faces, settings.template, size)
+    sources = to_bchw(source, "source")
 
-    def edit(crops: CropBatch) -> EditResult:
-        sources, places = to_bchw(source, "source"), source_points
-        if len(sources) == 1:
-            sources = sources.expand(len(aligned), -1, -1, -1)
-            places = None if places is None else places.expand(len(aligned), -1, -1)
-        return edit_aligned(
-            models,
-            sources,
-            crops.image,
-            settings,
-            mask=crops.mask,
-            keep=crops.keep,
-            landmarks=eye_corners(aligned),
-            points=crops.points,
-            source_points=places,
-            people=crops.people,
-            on_step=on_step,
-        )
+    def edit_rows(rows: list[int]) -> PhotoEdit:
+        some, area, each, places = aligned, mask, sources, source_points
+        if len(rows) < len(aligned):
+            some = aligned.rows(rows)
+            if len(sources) > 1:
+                each, places = sources[rows], None if places is None else places[rows]
+            if mask is not None and mask.shape[1:] != faces.size and len(mask) > 1:
+                area = mask[rows]
+        if len(each) == 1:
+            each = each.expand(len(some), -1, -1, -1)
+            places = None if places is None else places.expand(len(some), -1, -1)
 
-    return cut_edit_paste(photos, aligned, mask, edit, settings.noise, pasting, keep)
+        def edit(crops: CropBatch) -> EditResult:
+            return edit_aligned(
+                models,
+                each,
+                crops.image,
+                settings,
+                mask=crops.mask,
+                keep=crops.keep,
+                landmarks=eye_corners(some),
+                points=crops.points,
+                source_points=places,
+                people=crops.people,
+                on_step=on_step,
+            )
+
+        return cut_edit_paste(photos, some, area, edit, settings.noise, pasting, keep, numbers=rows)
+
+    edited, _, left = without_faulty(edit_rows, aligned.names(), if_missing)
+    return replace(edited, left=left)
 
 
 def aligned_faces(faces: Faces, template: str, size: int) -> Faces:
@@ -146,15 +165,19 @@ def cut_edit_paste(
     noise: str,
     pasting: Pasting | None = None,
     keep: Tensor | None = None,
+    *,
+    numbers: Sequence[int] | None = None,
+    if_missing: str = "error",
 ) -> PhotoEdit:
     """Cut the aligned faces out, edit them all at once, and paste each one's best edit back.
 
     `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S); `keep` is of the photos;
-    `noise` as in the settings.
+    `noise` as in the settings, and `numbers` which noise of its own each face has, by default that
+    of its row. Passing through (`if_missing`), a face whose mask is empty stays as it is.
     """
     if noise == "per person" and faces.person is None:
         raise ValueError("noise per person needs tracked faces: track them, or use noise per image")
-    people = None if noise == "per image" or faces.person is None else faces.person.tolist()
+    people = numbers if noise == "per image" or faces.person is None else faces.person.tolist()
     if not len(faces):
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
     if mask is not None and mask.shape[1:] == faces.size:
@@ -162,15 +185,35 @@ def cut_edit_paste(
     if keep is not None:
         require_masks(keep, faces.size, faces.frames, "keep")
     kept = None if keep is None else crop_masks(keep, faces)
+    mask, left = filled_masks(mask, faces, if_missing)
     crops = crop_faces(photos, faces).image
     result = edit(CropBatch(unit(crops), mask, kept, people, points_in_crops(faces)))
     edited = signed(result.pictures[:, 0].float()).to(crops)
     where = (result.mask[:, 0] > 0).to(crops)  # the edit is composed by the mask's greys already
+    where[left.rows if left else []] = 0
     pasted = paste_faces(photos, faces, edited, where, pasting, keep=keep)
     flickers = flicker(faces, crops, edited)
     if len(flickers):
         result.metrics.record("flicker", 0, flickers)
-    return PhotoEdit(pasted.image, pasted.mask, faces, result)
+    return PhotoEdit(pasted.image, pasted.mask, faces, result, left)
+
+
+def filled_masks(
+    mask: Tensor | None, faces: Faces, if_missing: str
+) -> tuple[Tensor | None, FaceError | None]:
+    """The crops' masks (n or 1,S,S), those that are empty filled, and the faces of these."""
+    require_if_missing(if_missing)
+    if mask is None or len(mask) != len(faces):
+        return mask, None
+    empty = (mask.amax((1, 2)) == 0).nonzero().flatten().tolist()
+    fault = "has an empty mask, expected some white: paint where it may change, or leave it out"
+    try:
+        require_no_faults(dict.fromkeys(empty, fault), "face", faces.names())
+    except FaceError as error:
+        if if_missing == "error":
+            raise
+        return mask.index_fill(0, torch.tensor(empty, device=mask.device), 1), error
+    return mask, None
 
 
 def crop_term(term: GuidanceTerm, faces: Faces) -> GuidanceTerm:

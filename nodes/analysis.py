@@ -10,7 +10,15 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..editor_core.checkpoints.embeddings import load_embedding, save_embedding
-from ..editor_core.face.eyes import EyeBoxes, crop_eyes, find_eyes_in_labels, find_eyes_in_landmarks
+from ..editor_core.face.errors import IF_MISSING, require_no_faults
+from ..editor_core.face.eyes import (
+    EyeBoxes,
+    crop_eyes,
+    eyes_where_seen,
+    find_eyes_in_labels,
+    find_eyes_in_landmarks,
+    report_eyes,
+)
 from ..editor_core.face.finding import eye_corners_of
 from ..editor_core.face.gaze import estimate_gaze
 from ..editor_core.face.identity import (
@@ -125,12 +133,21 @@ class CropEyes(io.ComfyNode):
                     "Aligned faces: image is their photos, the eyes are those of their crops, "
                     "from the faces' landmarks where they have some, else from the parsing.",
                 ),
+                widget(
+                    "if_missing",
+                    "error",
+                    "Where a face shows no eyes. error: stop and say which. pass through: go on "
+                    "without; guidance by the eyes then leaves that face as it is.",
+                    choices=IF_MISSING,
+                    optional=True,
+                ),
             ],
             outputs=[
                 output(sockets.Eyes, "eyes", "A box for each eye, in pixels."),
                 output(io.Image, "left", "The eye on the picture's left."),
                 output(io.Image, "right", "The eye on the picture's right."),
                 output(io.Image, "preview", "The image, its eyes framed."),
+                output(io.String, "report", "How many faces show eyes, and which do not."),
             ],
         )
 
@@ -141,31 +158,38 @@ class CropEyes(io.ComfyNode):
         parsing: FaceParsing | None = None,
         face_landmarks: dict[str, Any] | None = None,
         faces: Faces | None = None,
+        if_missing: str = "error",
     ) -> io.NodeOutput:
         pictures = host.faces_to_device(image, faces)
         corners = None if faces is None else eye_corners(faces)
-        if face_landmarks is not None:
-            corners = first_eye_corners(face_landmarks)
-        if corners is not None:
-            boxes = find_eyes_in_landmarks(corners, (pictures.shape[2], pictures.shape[3]))
-        elif parsing is not None:
-            boxes = find_eyes_in_labels(parsing.labels)
-        else:
-            raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
+        count, size = len(pictures), (pictures.shape[2], pictures.shape[3])
+
+        def find(rows: list[int]) -> EyeBoxes:
+            if face_landmarks is not None:
+                return find_eyes_in_landmarks(first_eye_corners(face_landmarks, rows), size)
+            if corners is not None:
+                return find_eyes_in_landmarks(corners[rows], size)
+            if parsing is None:
+                raise ValueError("Crop Eyes got neither parsing nor landmarks: wire one of them")
+            return find_eyes_in_labels(parsing.labels[rows])
+
+        names = [f"picture {row}" for row in range(count)] if faces is None else faces.names()
+        boxes = eyes_where_seen(find, names, if_missing)
         left, right = (
             host.to_intermediate(eye.movedim(1, -1)).expand(-1, -1, -1, 3)
             for eye in crop_eyes(pictures, boxes)
         )
-        return io.NodeOutput(boxes, left, right, paint_eyes(image.cpu(), boxes, faces))
+        report = report_eyes(boxes)
+        return io.NodeOutput(boxes, left, right, paint_eyes(image.cpu(), boxes, faces), report)
 
 
-def first_eye_corners(landmarks: dict[str, Any]) -> Tensor:  # -> (B,4,2) pixels
-    """The corners of both eyes of the first face in each picture."""
-    for index, faces in enumerate(landmarks["frames"]):
-        if not faces:
-            raise ValueError(f"picture {index} has no landmarks: choose another, or give a parsing")
-    points = [torch.as_tensor(faces[0]["landmarks_xy"]).float() for faces in landmarks["frames"]]
-    return eye_corners_of(torch.stack(points))
+def first_eye_corners(landmarks: dict[str, Any], rows: list[int]) -> Tensor:  # -> (B,4,2) pixels
+    """The corners of both eyes of the first face in some of the pictures."""
+    found = [landmarks["frames"][row] for row in rows]
+    fault = "has no landmarks: choose another, or give a parsing"
+    require_no_faults({k: fault for k, faces in enumerate(found) if not faces}, "picture")
+    points = [torch.as_tensor(faces[0]["landmarks_xy"]).float() for faces in found]
+    return eye_corners_of(torch.stack(points)) if points else torch.zeros(0, 4, 2)
 
 
 class EstimateGaze(io.ComfyNode):
@@ -204,6 +228,8 @@ class EstimateGaze(io.ComfyNode):
             gaze = estimate_gaze(gaze_model.model, host.faces_to_device(image, faces), eyes)
         degrees = torch.rad2deg(torch.stack([gaze.pitch, gaze.yaw], 1)).tolist()
         lines = [f"{k}: {up:+.1f} up, {right:+.1f} right" for k, (up, right) in enumerate(degrees)]
+        for row, fault in (eyes.missing.faults if eyes.missing else {}).items():
+            lines[row] = f"{row}: {fault}"
         arrows = paint_gaze(image.float().cpu(), eyes, gaze, faces)
         return io.NodeOutput("\n".join(lines), host.to_intermediate(arrows))
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..editor_core.declare import declared
 from ..editor_core.editing import EditResult, edit_batch
+from ..editor_core.face.errors import IF_MISSING
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
@@ -90,6 +91,14 @@ class GuidedFaceSampler(io.ComfyNode):
                     "White where the target stays bit for bit, whatever the mask: hands, "
                     "microphones, glasses or hair before the face. With faces, of the photos.",
                 ),
+                widget(
+                    "if_missing",
+                    "error",
+                    "With faces, where the mask of one is empty. error: stop and say which. pass "
+                    "through: leave that face as it is and edit the others.",
+                    choices=IF_MISSING,
+                    optional=True,
+                ),
             ],
             outputs=[
                 output(
@@ -119,6 +128,7 @@ class GuidedFaceSampler(io.ComfyNode):
         guidance: Chain | None = None,
         faces: Faces | None = None,
         keep: Tensor | None = None,
+        if_missing: str = "error",
         **settings: Any,
     ) -> io.NodeOutput:
         chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
@@ -155,8 +165,9 @@ class GuidedFaceSampler(io.ComfyNode):
             best = result.images[:, 0]
         else:
             edit_crops = partial(edit, terms=[crop_term(term, aligned) for term in chain.terms])
+            options = {"keep": keep, "if_missing": if_missing}
             photos = cut_edit_paste(
-                target.float(), aligned, mask, edit_crops, sampling.noise, keep=keep
+                target.float(), aligned, mask, edit_crops, sampling.noise, **options
             )
             if photos.edit is None:
                 return io.NodeOutput(target, target, EditMetrics())

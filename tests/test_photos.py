@@ -16,7 +16,12 @@ from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.photos import aligned_faces, edit_photos
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.tests.support.groups import PHOTO, aligned, group_photo
-from guided_face_edit.tests.support.tiny import tiny_diffusion, tiny_encoder, tiny_parser
+from guided_face_edit.tests.support.tiny import (
+    tiny_diffusion,
+    tiny_encoder,
+    tiny_estimator,
+    tiny_parser,
+)
 
 SIZE = 32
 OFF = TermSettings(0)
@@ -151,3 +156,67 @@ def test_everything_works_under_inference_mode():
     with torch.inference_mode():
         inside = _edit(photos.image.double(), faces).image
     assert torch.equal(inside, _edit(photos.image.double(), faces).image)
+
+
+GAZED = replace(QUICK, gaze=TermSettings(1.0))
+
+
+def _with_eyes(*, eyeless):
+    """Three faces and the landmarks of their eyes, some of which lie outside the crops."""
+    photos = group_photo()
+    faces = photos.faces.rows([0, 1, 2])
+    corners = faces.points[:, [0, 0, 1, 1]] + torch.tensor([[-5.0, 0], [5, 0], [-5, 0], [5, 0]])
+    landmarks = torch.zeros(3, 68, 2)
+    landmarks[:, [36, 39, 42, 45]] = corners
+    landmarks[eyeless] -= 1000
+    return replace(faces, landmarks=landmarks)
+
+
+def _edit_gazed(faces, **options):
+    models, photos = replace(_models(), gaze=tiny_estimator()), group_photo()
+    source = torch.rand(1, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(1)).double()
+    mask = _face_mask(photos)
+    return edit_photos(models, source, photos.image.double(), faces, GAZED, mask=mask, **options)
+
+
+def test_a_face_without_eyes_stays_and_the_others_are_edited_as_ever():
+    whole = _edit_gazed(_with_eyes(eyeless=[]))
+    passed = _edit_gazed(_with_eyes(eyeless=[1]), if_missing="pass through")
+    assert torch.equal(passed.edit.pictures, whole.edit.pictures[[0, 2]])
+    assert passed.left.rows == [1]
+    assert str(passed.left).startswith("face 1 of picture 0 is 32x32, its eye box")
+
+
+def test_a_good_face_beside_one_without_eyes_is_edited_as_alone_bit_for_bit():
+    two = _edit_gazed(_with_eyes(eyeless=[1]).rows([0, 1]), if_missing="pass through")
+    alone = _edit_gazed(_with_eyes(eyeless=[]).rows([0]))
+    assert torch.equal(two.image, alone.image)
+    assert not torch.equal(two.image, group_photo().image.double())
+
+
+def test_a_face_without_eyes_is_an_error_by_its_name():
+    with pytest.raises(ValueError, match="^face 1 of picture 0 is 32x32, its eye box"):
+        _edit_gazed(_with_eyes(eyeless=[1]))
+
+
+def test_a_chosen_face_keeps_its_number():
+    with pytest.raises(ValueError, match="^face 2 of picture 0 is 32x32"):
+        _edit_gazed(_with_eyes(eyeless=[2]).rows([0, 2]))
+
+
+def test_photos_with_no_face_that_can_be_edited_come_out_as_they_went_in():
+    passed = _edit_gazed(_with_eyes(eyeless=[0, 1, 2]), if_missing="pass through")
+    assert torch.equal(passed.image, group_photo().image.double())
+    assert passed.left.rows == [0, 1, 2] and passed.distances == []
+
+
+def test_a_face_that_the_mask_leaves_out_stays_or_is_named():
+    photos = group_photo()
+    mask = _face_mask(photos)
+    mask[:, :, 240:] = 0
+    faces = photos.faces.rows([0, 4])
+    with pytest.raises(ValueError, match="^face 4 of picture 0 has an empty mask, expected some"):
+        _edit(photos.image.double(), faces, mask=mask)
+    passed = _edit(photos.image.double(), faces, mask=mask, if_missing="pass through")
+    alone = _edit(photos.image.double(), faces.rows([0]), mask=mask)
+    assert passed.left.rows == [1] and torch.equal(passed.image, alone.image)

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..editing import edit_face
+from ..face.errors import FaceError
 from ..face.locate import require_square
 from ..images import picture_files, read_image, resize, to_signed, to_unit, write_png
 from ..settings import EditSettings
@@ -125,7 +126,11 @@ class PairEditor:
     def _edit(self, pair: Pair) -> PairResult:
         begun = time.perf_counter()
         source, target = self._read(pair.source), self._read(pair.target)
-        result = edit_face(self.models, source, target, self.job.settings)
+        try:
+            result = edit_face(self.models, source, target, self.job.settings)
+        except FaceError as error:  # of the source, or of the target
+            file = pair.source if error.what == "source" else pair.target
+            raise error.named([str(file)]) from None
         distance, seconds = result.distances[0, 0].item(), time.perf_counter() - begun
         record = json.dumps({**pair.file_names(), "distance": distance, "seconds": seconds})
         metadata = {**self.job.metadata, PAIR_CHUNK: record}

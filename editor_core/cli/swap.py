@@ -6,7 +6,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..face.errors import FaceError
 from ..face.pasting import Pasting
+from ..face.records import Faces
 from ..files import check_destination
 from ..images import read_mask, read_photo, to_mask, write_png
 from ..photos import edit_photos
@@ -27,6 +29,8 @@ def add_swap(commands: Any) -> None:
     )
     add_settings(parser)
     add_setting(parser, Pasting, "feather")
+    passing = "leave faces that cannot be edited as they are, say which, and edit the others"
+    parser.add_argument("--pass-through", action="store_true", help=passing)
     parser.add_argument("--out", type=Path, default=Path("edited.png"), help="PNG (%(default)s)")
     parser.set_defaults(run=swap)
 
@@ -45,19 +49,33 @@ def swap(arguments: argparse.Namespace) -> None:
     face, points, faces = locate_pair(arguments, models, settings.template, source, target)
     pasting = pasting_of(arguments)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
-        result = edit_photos(
-            models,
-            face,
-            target,
-            faces,
-            settings,
-            mask=mask,
-            keep=keep,
-            source_points=points,
-            pasting=pasting,
-            on_step=progress_on(bar),
-        )
+        try:
+            result = edit_photos(
+                models,
+                face,
+                target,
+                faces,
+                settings,
+                mask=mask,
+                keep=keep,
+                source_points=points,
+                pasting=pasting,
+                if_missing="pass through" if arguments.pass_through else "error",
+                on_step=progress_on(bar),
+            )
+        except FaceError as error:
+            raise named_fault(error, arguments, faces) from None
     metadata = edit_metadata(arguments.preset, settings, arguments.models, arguments.precision)
     write_png(arguments.out, result.image[0], metadata)
-    distances = ", ".join(f"{each:.4f}" for each in result.distances)
+    for line in result.left.named(faces.names([arguments.target])).lines if result.left else ():
+        print(f"left as it is: {line}")
+    distances = ", ".join(f"{each:.4f}" for each in result.distances) or "of no face"
     print(f"wrote {arguments.out}: identity distance {distances}")
+
+
+def named_fault(error: FaceError, arguments: argparse.Namespace, faces: Faces) -> Exception:
+    """The error with the file and the face that it is about, and what helps besides."""
+    if error.what == "source":
+        return error.named([str(arguments.source)] * len(faces))
+    named = error.named(faces.names([arguments.target]))
+    return ValueError(f"{named}; or leave it as it is and edit the others by --pass-through")

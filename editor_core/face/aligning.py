@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..images import rgb, to_signed
+from .errors import require_no_faults
 from .records import Faces
 from .resampling import coverage, invert, offset_output, resample, transform
 from .templates import Template
@@ -26,7 +27,7 @@ def align_faces(faces: Faces, template: Template, size: int) -> Faces:
         size: Pixels of a crop's side.
 
     Raises:
-        ValueError: A crop lies outside its photo, or is too small or too large to be meant.
+        FaceError: A crop lies outside its photo, or is too small or too large to be meant.
     """
     affine = template.affine(faces) * size
     aligned = replace(faces, affine=affine, crop_size=size, template=template.name)
@@ -38,23 +39,24 @@ def align_faces(faces: Faces, template: Template, size: int) -> Faces:
 def _require_sides(faces: Faces) -> None:
     affine, size = faces.aligned()
     most = MAX_PHOTOS * max(faces.size)
-    for row, side in enumerate((size / affine[:, :, :2].det().abs().sqrt()).tolist()):
-        if not MIN_SIDE <= side <= most:
-            raise ValueError(
-                f"the crop of face {row} is {side:.4g} pixels of the photo wide, expected "
-                f"{MIN_SIDE} to {most}: give its box or points in pixels of the photo"
-            )
+    sides = enumerate((size / affine[:, :, :2].det().abs().sqrt()).tolist())
+    faults = {
+        row: f"has a crop of {side:.4g} pixels of the photo, expected {MIN_SIDE} to {most}: give "
+        "its box or points in pixels of the photo"
+        for row, side in sides
+        if not MIN_SIDE <= side <= most
+    }
+    require_no_faults(faults, "face", faces.names())
 
 
 def _require_touching(faces: Faces) -> None:
     height, width = faces.size
-    for row, corners in enumerate(quads(faces)):
-        low, high = corners.amin(0), corners.amax(0)
-        if (high <= 0).any() or low[0] >= width or low[1] >= height:
-            raise ValueError(
-                f"face {row} lies outside its photo of {height}x{width}: give its box or points in "
-                "pixels of the photo"
-            )
+    corners = quads(faces)
+    low, high = corners.amin(1), corners.amax(1)
+    outside = (high <= 0).any(1) | (low[:, 0] >= width) | (low[:, 1] >= height)
+    fault = f"lies outside its photo of {height}x{width}: give its box or points in pixels of it"
+    faults = dict.fromkeys(outside.nonzero().flatten().tolist(), fault)
+    require_no_faults(faults, "face", faces.names())
 
 
 def quads(faces: Faces) -> Tensor:  # (n,4,2)

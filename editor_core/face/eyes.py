@@ -1,5 +1,7 @@
 """Where the eyes are; the pixels of eyes and faces that the gaze networks read."""
 
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +9,7 @@ from torch import Tensor
 
 from ..images import resize
 from ..models.eyenet import CROP_SIZE
+from .errors import FaceError, require_no_faults, without_faulty
 from .parsing import FaceParsing, FacePart
 
 PADDING = (5, 9)  # pixels beside and above an eye's corners, in a picture of 256 x 256
@@ -23,6 +26,9 @@ class EyeBoxes:
     left: Tensor  # (B,4)
     right: Tensor  # (B,4)
     size: tuple[int, int] | None = None  # (height, width) of the pictures, where it is known
+    missing: FaceError | None = (
+        None  # the pictures without eyes: their boxes are all of the picture
+    )
 
 
 def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes:
@@ -39,6 +45,7 @@ def find_eyes(parsing: FaceParsing, landmarks: Tensor | None = None) -> EyeBoxes
 
 def find_eyes_in_labels(labels: Tensor) -> EyeBoxes:  # (B,H,W)
     """Boxes around the two labelled eyes, shaped as the gaze network's input."""
+    _require_labelled(labels)
     one, other = (_box(labels, part) for part in (FacePart.L_EYE, FacePart.R_EYE))
     in_order = (one[:, :1] <= other[:, :1]).expand(-1, 4)
     boxes = EyeBoxes(torch.where(in_order, one, other), torch.where(in_order, other, one))
@@ -61,6 +68,29 @@ def find_eyes_in_landmarks(points: Tensor, size: tuple[int, int]) -> EyeBoxes:
     return _within_picture(boxes_around(corners, padding), height, width)
 
 
+def eyes_where_seen(
+    find: Callable[[list[int]], EyeBoxes], names: Sequence[str], if_missing: str
+) -> EyeBoxes:
+    """The eyes of all faces or, passing through, of those that show some: see `without_faulty`."""
+    found, rows, missing = without_faulty(find, names, if_missing)
+    if missing is None:
+        return found
+    assert found.size is not None  # they were looked for in pictures
+    whole = found.left.new_tensor([0, 0, *found.size[::-1]]).repeat(len(names), 1)
+    left, right = whole.clone(), whole.clone()
+    left[rows], right[rows] = found.left, found.right
+    return EyeBoxes(left, right, found.size, missing)
+
+
+def report_eyes(boxes: EyeBoxes) -> str:
+    """How many faces show eyes, and which do not."""
+    missing = boxes.missing.lines if boxes.missing else []
+    for line in missing:
+        logging.warning("Guided Face Edit: %s; passed through", line)
+    count = len(boxes.left)
+    return "\n".join([f"eyes in {count - len(missing)} of {count} faces", *missing])
+
+
 def boxes_around(corners: Tensor, padding: tuple[int, int]) -> EyeBoxes:  # (B,4,2): x, y
     """Boxes around four eye corners, left to right; they may reach beyond the picture's edge."""
     beside, above = padding
@@ -71,13 +101,18 @@ def boxes_around(corners: Tensor, padding: tuple[int, int]) -> EyeBoxes:  # (B,4
     return EyeBoxes(torch.stack(left, 1), torch.stack(right, 1))
 
 
+def _require_labelled(labels: Tensor) -> None:
+    faults: dict[int, str] = {}
+    for part in (FacePart.R_EYE, FacePart.L_EYE):
+        eye = part.name.lower()
+        fault = f"shows no {eye}, expected both eyes: give landmarks, or leave the gaze out"
+        blind = (labels == part).sum((1, 2)) == 0
+        faults |= dict.fromkeys(blind.nonzero().flatten().tolist(), fault)
+    require_no_faults(faults, "picture")
+
+
 def _box(labels: Tensor, part: FacePart) -> Tensor:  # (B,H,W) -> (B,4)
     pixels = (labels == part).float()
-    for row in (pixels.sum((1, 2)) == 0).nonzero().flatten().tolist():
-        raise ValueError(
-            f"picture {row} shows no {part.name.lower()}, expected both eyes: "
-            "give landmarks, or leave the gaze out"
-        )
     (x0, x1), (y0, y1) = _without_strays(pixels.sum(1)), _without_strays(pixels.sum(2))
     half_width = CROP_WIDTH * (x1 - x0) / 2
     half = torch.stack([half_width, half_width * CROP_SIZE[0] / CROP_SIZE[1]], 1)
@@ -93,12 +128,13 @@ def _without_strays(weight: Tensor) -> tuple[Tensor, Tensor]:  # (B,N) -> (B,), 
 
 def _within_picture(boxes: EyeBoxes, height: int, width: int) -> EyeBoxes:
     left, right = (_clamp(eye, height, width) for eye in (boxes.left, boxes.right))
-    for eye, inside in ((boxes.left, left), (boxes.right, right)):
-        for row in (inside[:, 2:] <= inside[:, :2]).any(1).nonzero().flatten().tolist():
-            raise ValueError(
-                f"picture {row} is {height}x{width}, its eye box {eye[row].tolist()} lies outside: "
-                "give landmarks inside the picture, or leave the gaze out"
-            )
+    faults = {
+        row: f"is {height}x{width}, its eye box {eye[row].tolist()} lies outside: give landmarks "
+        "inside the picture, or leave the gaze out"
+        for eye, inside in ((boxes.right, right), (boxes.left, left))
+        for row in (inside[:, 2:] <= inside[:, :2]).any(1).nonzero().flatten().tolist()
+    }
+    require_no_faults(faults, "picture")
     return EyeBoxes(left, right, (height, width))
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from .aligning import align_faces, crop_faces
 from .choosing import FaceChoice, choose_by_likeness, choose_by_mask, choose_by_number
 from .detecting import FaceDetector
+from .errors import FaceError
 from .finding import faces_in_text, whole_pictures
 from .identity import SAME_PERSON, IdentityEncoder, embed_identity
 from .records import Faces
@@ -54,7 +55,10 @@ def locate_faces(
     else:
         require_square(photos, name, hint)
         faces, template = whole_pictures((height, width), frames, template), "whole box"
-    return align_faces(faces, template_named(template), size)
+    try:
+        return align_faces(faces, template_named(template), size)
+    except FaceError as error:
+        raise error.named(faces.names([name] * frames)) from None
 
 
 def require_square(photos: Tensor, name: object, hint: str) -> None:

@@ -21,7 +21,7 @@ def paint_eyes(image: Tensor, boxes: EyeBoxes, faces: Faces | None = None) -> Te
     """The faces, or the photos of aligned `faces`, with a frame around each eye."""
     both = torch.stack([boxes.left, boxes.right], 1).float()
     around = both[..., [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].unflatten(2, (5, 2))  # x, y of the corners
-    return _paint_lines(image, around, faces)
+    return _paint_lines(image, around, faces, boxes)
 
 
 def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Faces | None = None) -> Tensor:
@@ -35,7 +35,7 @@ def paint_gaze(image: Tensor, boxes: EyeBoxes, gaze: Gaze, faces: Faces | None =
     middle, width = (box[..., :2] + box[..., 2:]) / 2, box[..., 2:3] - box[..., :1]
     lines = torch.stack([middle, middle + GAZE_REACH * width * turned[:, None]], 2)  # (B,2,2,2)
     if faces is not None:
-        return _paint_lines(image, lines, faces)
+        return _paint_lines(image, lines, faces, boxes)
     widths = ((eyes[..., 2] - eyes[..., 0]) // 16).clamp(min=1)
     rows = zip(image, lines.tolist(), widths.tolist(), strict=True)
     return torch.stack([_paint_arrows(*each) for each in rows])
@@ -50,8 +50,10 @@ def _paint_arrows(picture: Tensor, lines: list, widths: list[int]) -> Tensor:
     return from_picture(canvas)
 
 
-def _paint_lines(image: Tensor, lines: Tensor, faces: Faces | None) -> Tensor:  # (n,k,L,2)
-    """Pictures with k lines each; or with k lines a face, given in its crop."""
+def _paint_lines(
+    image: Tensor, lines: Tensor, faces: Faces | None, boxes: EyeBoxes
+) -> Tensor:  # (n,k,L,2)
+    """Pictures with k lines each; or with k lines a face, given in its crop; none without eyes."""
     frame, lines = range(len(image)), lines.cpu()
     if faces is not None:
         affine, _ = faces.aligned()
@@ -60,7 +62,8 @@ def _paint_lines(image: Tensor, lines: Tensor, faces: Faces | None) -> Tensor:  
     canvases = [to_picture(picture) for picture in rgb(image).float()]
     pens = [ImageDraw.Draw(canvas) for canvas in canvases]
     width = max(1, max(image.shape[1:3]) // 400)
-    for number, each in zip(frame, lines.tolist(), strict=True):
-        for line in each:
+    blind = boxes.missing.rows if boxes.missing else []
+    for row, (number, each) in enumerate(zip(frame, lines.tolist(), strict=True)):
+        for line in each if row not in blind else ():
             pens[number].line([tuple(point) for point in line], fill=COLOUR, width=width)
     return torch.stack([from_picture(canvas) for canvas in canvases])

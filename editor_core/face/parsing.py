@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..images import ImageSize, blur, imagenet_normalise, resize
+from .errors import require_no_faults
 
 
 class FacePart(IntEnum):
@@ -139,12 +140,10 @@ def face_mask(
 
 
 def require_face(parsing: FaceParsing, name: str = "picture") -> None:
-    """Refuse pictures in which none of `FACE_PARTS` is parsed."""
-    area = parsing.mask(*FACE_PARTS).sum((1, 2, 3))
-    for row in (area == 0).nonzero().flatten().tolist():
-        raise ValueError(
-            f"{name} {row} shows no face, expected an aligned face crop: crop it, or give a mask"
-        )
+    """Refuse pictures in which none of `FACE_PARTS` is parsed, all of them in one `FaceError`."""
+    empty = parsing.mask(*FACE_PARTS).sum((1, 2, 3)) == 0
+    fault = "shows no face, expected an aligned face crop: crop it, or give a mask"
+    require_no_faults(dict.fromkeys(empty.nonzero().flatten().tolist(), fault), name)
 
 
 def parts_named(names: str, none: bool = False) -> tuple[FacePart, ...]:

@@ -36,6 +36,7 @@ class Faces:
     affine: Tensor | None = None  # (n,2,3)
     crop_size: int | None = None
     template: str | None = None  # what they were aligned to, one of TEMPLATES
+    number: Tensor | None = None  # (n,) int64: from 0 in its frame, in the order they were found in
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -59,6 +60,13 @@ class Faces:
     def area(self) -> Tensor:  # (n,)
         """The pixels that every box covers."""
         return (self.box[:, 2:] - self.box[:, :2]).clamp(min=0).prod(1)
+
+    def names(self, pictures: Sequence[object] = ()) -> list[str]:
+        """What errors call the faces: by their numbers and what the frames are called."""
+        called = pictures or [f"picture {frame}" for frame in range(self.frames)]
+        numbers = _places(self.frame) if self.number is None else self.number
+        rows = zip(numbers.tolist(), self.frame.tolist(), strict=True)
+        return [f"face {number} of {called[frame]}" for number, frame in rows]
 
     def without_faces(self) -> list[int]:
         """The frames in which there is no face."""
@@ -86,7 +94,14 @@ def make_faces(
     index = torch.tensor(frame, dtype=torch.int64)
     faces = Faces(index, box.float(), points.float(), score.float(), size, frames, landmarks)
     keys = zip(frame, faces.centre.tolist(), range(len(faces)), strict=True)
-    return faces.rows([k for _, _, k in sorted(keys)])
+    faces = faces.rows([k for _, _, k in sorted(keys)])
+    return replace(faces, number=_places(faces.frame))
+
+
+def _places(frame: Tensor) -> Tensor:  # (n,) -> (n,)
+    """Every face's place among those of its frame."""
+    earlier = (frame[:, None] == frame[None]).tril(-1)
+    return earlier.sum(1)
 
 
 def require_points(points: Tensor, count: int) -> None:

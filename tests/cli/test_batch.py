@@ -82,6 +82,13 @@ def test_a_batch_writes_what_swap_writes(folder):
     assert torch.equal(read_image("edited.png"), read_image("edits/s1_on_t1.png"))
 
 
+def test_a_target_without_eyes_is_named(folder):
+    write_png("targets/t0.png", torch.zeros(64, 64, 3))
+    assert batch("pairs.csv") == 2
+    assert report()[0]["reason"].startswith("targets/t0.png shows no l_eye, expected both eyes")
+    assert report()[1]["status"] == "done"
+
+
 def test_failures_are_reported_and_tried_again(folder, capsys):
     whole = Path("sources/s0.png").read_bytes()
     Path("sources/s0.png").write_bytes(whole[:200])

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -162,6 +163,24 @@ def test_swap_edits_the_face_of_the_reference(folder, group):
     assert _edited_columns()[0] > 320
 
 
+def test_swap_names_the_face_that_cannot_be_edited_or_leaves_it(folder, group, capsys):
+    """The wall beside three people shows no eyes."""
+    write_png("source.png", draw_references(1, 1, [0]))
+    few = ("--preset", "demo", "--respacing", "3", "--skip", "1", "--candidates", "1")
+    faces = ("--at", "\n".join([group[0], "440,0,479,30"]), "--face", "all")
+    command = ["swap", "source.png", "target.png", "--models", str(WEIGHTS), *few, *faces]
+    assert main(command) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: face 1 of target.png shows no l_eye, expected both eyes")
+    assert error.endswith("or leave it as it is and edit the others by --pass-through")
+    assert main([*command, "--pass-through"]) == 0
+    assert "left as it is: face 1 of target.png shows no l_eye" in capsys.readouterr().out
+    passed = read_image("edited.png")
+    alone = ["swap", "source.png", "target.png", "--models", str(WEIGHTS), *few, "--at", group[0]]
+    assert main(alone) == 0
+    assert torch.equal(read_image("edited.png"), passed)
+
+
 def _refused(capsys, *options):
     """The one line of a refusal that leaves nothing behind."""
     before = sorted(os.listdir())
@@ -189,7 +208,7 @@ def _refused(capsys, *options):
         (("--face", "1"), "there is no face 1 in target.png, expected 0 to 0"),
         (("--face", "nose"), 'faces are "nose", expected numbers from 0 on'),
         (("--at", "1,2,3"), '"1 2 3" gives no face in 1 frames'),
-        (("--at", "90,90,99,99"), "face 0 lies outside its photo of 32x32"),
+        (("--at", "90,90,99,99"), "face 0 of target.png lies outside its photo of 32x32"),
         (("--detector", "yunet.onnx"), "no detector yunet.onnx: put face_detection_yunet"),
     ],
 )
@@ -202,7 +221,7 @@ def test_options_that_cannot_be(folder, capsys, options, message):
     [
         ("RGB", (40, 32), "target.png is 32x40, expected a square crop of an aligned face"),
         ("L", (37, 2000), "target.png is 2000x37, expected a square crop of an aligned face"),
-        ("RGB", (1, 1), "the crop of face 0 is 1 pixels of the photo wide, expected 4 to 4"),
+        ("RGB", (1, 1), "has a crop of 1 pixels of the photo, expected 4 to 4"),
     ],
 )
 def test_pictures_that_cannot_be(folder, capsys, mode, size, message):
@@ -230,7 +249,11 @@ def test_masks_that_cannot_be(folder, capsys, size, value, message):
 
 def test_a_source_without_a_face(folder, capsys):
     save_model("models/parser.safetensors", _parser(sees_skin=False), "parser", {"size": 32})
-    assert "source 0 shows no face" in _refused(capsys)
+    assert "source.png shows no face" in _refused(capsys)
+    Path("pairs.csv").write_text("source,target\nsource.png,target.png\n")
+    batch = ["batch", "pairs.csv", "--models", "models", "--preset", "few", "--out", "edits"]
+    assert main(batch) == 2
+    assert '"reason": "source.png shows no face' in Path("edits/report.jsonl").read_text()
 
 
 def test_a_term_without_its_model(folder, capsys, monkeypatch):

@@ -77,10 +77,13 @@ def test_crops_are_those_of_each_face_alone():
     [
         (
             face_at([[5.0, 5]] * 5),
-            "crop of face 0 is .* pixels of the photo wide, expected 4 to 1200",
+            "face 0 of picture 0 has a crop of .* pixels of the photo, expected 4 to 1200",
         ),
-        (face_at([[500 + x, y] for x, y in UPRIGHT]), "face 0 lies outside its photo of 200x300"),
-        (face_at([[torch.nan, 1.0]] * 5), "crop of face 0 is nan pixels"),
+        (
+            face_at([[500 + x, y] for x, y in UPRIGHT]),
+            "face 0 of picture 0 lies outside its photo of 200x300",
+        ),
+        (face_at([[torch.nan, 1.0]] * 5), "face 0 of picture 0 has a crop of nan pixels"),
     ],
 )
 def test_points_that_cannot_be_are_refused(faces, message):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guided_face_edit.tests.support.running import embed, load, run
+from guided_face_edit.editor_core.face.parsing import FacePart
+from guided_face_edit.tests.support.running import QUICK, embed, load, run
 
 
 def test_a_mask_is_of_the_parts_that_are_named(parsing):
@@ -20,7 +21,7 @@ def test_a_mask_is_of_the_parts_that_are_named(parsing):
 
 
 def test_eyes_are_found_in_a_parsing_and_in_landmarks(pair, parsing):
-    boxes, left, right, preview = run("CropEyes", image=pair[1], parsing=parsing)
+    boxes, left, right, preview, _ = run("CropEyes", image=pair[1], parsing=parsing)
     assert left.shape == right.shape == (1, 96, 160, 3)
     assert preview.shape == pair[1].shape and not torch.equal(preview, pair[1])
     points = torch.zeros(478, 2)
@@ -62,7 +63,7 @@ def test_a_saved_identity_is_the_one_that_is_loaded(folders, embedding):
 def test_eyes_and_gaze_are_shown_on_the_photo(drawn, aligned):
     photo, (crop, faces, _) = drawn[0], aligned
     parsing, _ = run("ParseFace", parser=load("FaceParser"), image=crop)
-    eyes, left, right, preview = run("CropEyes", image=photo, parsing=parsing, faces=faces)
+    eyes, left, right, preview, _ = run("CropEyes", image=photo, parsing=parsing, faces=faces)
     assert left.shape == (3, 96, 160, 3) and preview.shape == photo.shape
     gaze = {"gaze_model": load("GazeModel"), "image": photo, "eyes": eyes, "faces": faces}
     text, arrows = run("EstimateGaze", **gaze)
@@ -70,6 +71,31 @@ def test_eyes_and_gaze_are_shown_on_the_photo(drawn, aligned):
     painted = (arrows - photo).abs().amax(3)[0].nonzero()
     for x, y in faces.points[:, :2].flatten(0, 1).tolist():
         assert ((painted - torch.tensor([y, x])).norm(dim=1) < 12).any()
+
+
+def test_faces_without_eyes_are_named_or_passed_through(drawn, aligned):
+    photo, (crop, faces, _) = drawn[0], aligned
+    parsing, _ = run("ParseFace", parser=load("FaceParser"), image=crop)
+    parsing.logits[1, FacePart.L_EYE] = -1e4
+    given = {"image": photo, "parsing": parsing, "faces": faces}
+    with pytest.raises(ValueError, match="^face 1 of picture 0 shows no l_eye, expected both eyes"):
+        run("CropEyes", **given)
+    eyes, *_, report = run("CropEyes", **given, if_missing="pass through")
+    lines = report.splitlines()
+    assert lines[0] == "eyes in 2 of 3 faces"
+    assert lines[1].startswith("face 1 of picture 0 shows no l_eye")
+    model = load("GazeModel")
+    text, _ = run("EstimateGaze", gaze_model=model, image=photo, eyes=eyes, faces=faces)
+    assert text.splitlines()[1].startswith("1: shows no l_eye")
+    guidance = run("GazeGuidance", gaze_model=model, eyes=eyes)[0]
+    target = {"target": photo, "mask": torch.ones(1, 64, 64), "faces": faces}
+    given = {"model": load("FaceDiffusionModel"), "embedding": embed(drawn[2]), **target}
+    _, best, _ = run("GuidedFaceSampler", **given, guidance=guidance, **{**QUICK, "steps": 2})
+    changed = [
+        not torch.equal(best[0, y, x], photo[0, y, x])
+        for x, y in faces.points[:, 2].long().tolist()
+    ]
+    assert changed == [True, False, True]
 
 
 def test_eyes_come_from_the_landmarks_of_the_faces(drawn):
