@@ -37,7 +37,7 @@ def locate_pair(
     arguments: Namespace, models: FaceModels, template: str, source: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor, Faces]:
     """The crop (1,S,S,3) of the source's face with its points, and the target's that are edited."""
-    locate = partial(_locate, arguments, template, models.diffusion.image_size)
+    locate = partial(_locate, arguments, models, template)
     face = choose_faces(locate(source, arguments.source, arguments.source_at), LARGEST)
     faces = locate(target, arguments.target, arguments.at)
     if arguments.reference is not None:
@@ -61,7 +61,12 @@ def locate_pair(
 
 
 def _locate(
-    arguments: Namespace, template: str, size: int, photo: Tensor, path: Path, at: str | None = None
+    arguments: Namespace,
+    models: FaceModels,
+    template: str,
+    photo: Tensor,
+    path: Path,
+    at: str | None = None,
 ) -> Faces:
     detector = _detector(arguments)
     flag = "--source-at" if path == arguments.source else "--at"
@@ -69,7 +74,16 @@ def _locate(
     if detector is None:
         fetch = f"put {PUBLISHED} into the models' folder detection"
         hint = f"crop it, say where the face is with {flag}, or {fetch}"
-    faces = locate_faces(photo, template, size, detector=detector, at=at, name=path, hint=hint)
+    faces = locate_faces(
+        photo,
+        template,
+        models.diffusion.image_size,
+        detector=detector,
+        at=at,
+        landmarker=models.landmarks,
+        name=path,
+        hint=hint,
+    )
     if at is None and detector is None:
         height, width = photo.shape[1:3]
         print(f"{path}: {height}x{width}, taken for one aligned face")

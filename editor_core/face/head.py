@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..models.attention_mesh import LEFT_IRIS, RIGHT_IRIS
 from .eyes import EyeBoxes
 from .gaze import Frame
-from .landmarks import FaceLandmarker
+from .landmarks import BLENDSHAPES, FaceLandmarker, Meshes
 from .templates import square_affine
 
 RIGID = (  # of MediaPipe's canonical face in cm: a landmark, its weight, and x, y up, z forwards
@@ -107,6 +107,28 @@ def iris_gaze(points: Tensor) -> Tensor:  # (B,478,3) -> (B,2,2)
 def _within_reach(sine: Tensor) -> Tensor:  # (...,2)
     length = sine.square().sum(-1, keepdim=True).clamp(min=MOST_TURNED**2).sqrt()
     return sine * (MOST_TURNED / length)
+
+
+def describe_meshes(meshes: Meshes) -> list[str]:
+    """A line a face: the head's turn, the gaze, and the three expressions that show most."""
+    heads = torch.rad2deg(pose_angles(head_pose(meshes.points))).tolist()
+    gazes = torch.rad2deg(iris_gaze(meshes.points).mean(1)).tolist()
+    lines = []
+    for row, (head, gaze, presence) in enumerate(
+        zip(heads, gazes, meshes.presence.tolist(), strict=True)
+    ):
+        turned = "head {:+d} up, {:+d} right, leaning {:+d}".format(*map(round, head))
+        looks = "eyes {:+d} up, {:+d} right".format(*map(round, gaze))
+        shown = [] if meshes.blendshapes is None else [_most_shown(meshes.blendshapes[row])]
+        lines.append("; ".join([f"{row}: face {presence:.2f}", turned, looks, *shown]))
+    return lines
+
+
+def _most_shown(values: Tensor, count: int = 3) -> str:  # (52,)
+    best = values[1:].topk(count)  # the first is the neutral face
+    names = [BLENDSHAPES[1 + index] for index in best.indices.tolist()]
+    pairs = zip(names, best.values.tolist(), strict=True)
+    return ", ".join(f"{name} {value:.2f}" for name, value in pairs)
 
 
 @dataclass(frozen=True)

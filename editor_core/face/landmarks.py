@@ -5,6 +5,7 @@ of x and y, smaller towards the camera, and zero somewhere in the head.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from PIL import Image, ImageDraw
@@ -34,6 +35,8 @@ MESH_MARGIN = 1.5  # of that square to what the landmarks span, as in MediaPipe'
 REACH = (2.1, 1.9)  # of half a square's side, in eyes' distances and in those from eyes to mouth
 LOWER = 0.46  # of the way from the eyes to the mouth is a mesh's middle
 EYES_ENDS = [33, 263]  # the outer corners, with which a square is level
+MOST_ZOOM = 3.0  # of a square to the last: what would be more shows no face
+SURE = 0.5  # presence from which MediaPipe takes it for a face
 PHOTO_CROP = 256  # pixels of the crop of a photo, antialiased, in which landmarks are found
 
 
@@ -156,7 +159,11 @@ def locate_landmarks(
 def _settle(landmarker: FaceLandmarker, image: Tensor, affine: Tensor) -> tuple[Tensor, Tensor]:
     """Of one picture, for a network's last bits depend on how many it is given."""
     for _ in range(ROUNDS):
-        affine = square_of_landmarks(landmarker.landmarks(image, affine))
+        moved = square_of_landmarks(landmarker.landmarks(image, affine))
+        scale = (moved[0, :, :2].det() / affine[0, :, :2].det()).abs().sqrt().item()
+        if not 1 / MOST_ZOOM < scale < MOST_ZOOM:  # nor where it is no number
+            break
+        affine = moved
     return landmarker.landmarks(image, affine), affine
 
 
@@ -188,13 +195,29 @@ def square_of_landmarks(points: Tensor) -> Tensor:  # (B,478,3) -> (B,2,3)
     return square_affine(centre, along, (high - low).amax(1) * MESH_MARGIN / 2)
 
 
-def landmarks_in_photos(landmarker: FaceLandmarker, photos: Tensor, faces: Faces) -> Tensor:
-    """The landmarks (n,478,3) of every face, in pixels of its photo (frames,H,W,3 or 4)."""
+@dataclass(frozen=True)
+class Meshes:
+    """What a landmarker finds in the n faces of some photos."""
+
+    points: Tensor  # (n,478,3) in pixels of each face's photo
+    presence: Tensor  # (n,): how surely there is a face, 0..1
+    blendshapes: Tensor | None  # (n,52) in the order of BLENDSHAPES, where the file has them
+
+
+@torch.no_grad()
+def find_meshes(landmarker: FaceLandmarker, photos: Tensor, faces: Faces) -> Meshes:
+    """The mesh of every face of the photos (frames,H,W,3 or 4) in [0,1]."""
     aligned = align_faces(faces, template_named("ffhq"), PHOTO_CROP)
     to_photo = invert(aligned.aligned()[0])
-    parameter = next(landmarker.network.parameters())
-    crops = crop_faces(photos, aligned).image.to(parameter)
-    return _to_pixels(locate_landmarks(landmarker, crops)[0].to(to_photo), to_photo)
+    crops = crop_faces(photos, aligned).image.to(next(landmarker.network.parameters()))
+    points, squares = locate_landmarks(landmarker, crops)
+    presence = landmarker.look(crops, squares)[1] if len(crops) else crops.new_zeros(0)
+    has_blendshapes = landmarker.network.blendshapes is not None
+    return Meshes(
+        _to_pixels(points.to(to_photo), to_photo),
+        presence.to(to_photo),
+        landmarker.blendshapes(points).to(to_photo) if has_blendshapes else None,
+    )
 
 
 def landmark_faces(landmarker: FaceLandmarker, photos: Tensor, faces: Faces) -> Faces:
@@ -205,18 +228,64 @@ def landmark_faces(landmarker: FaceLandmarker, photos: Tensor, faces: Faces) -> 
         photos: (frames,H,W,3 or 4) in [0,1].
         faces: Of the photos, from a detector, a box or points.
 
+    Returns:
+        The faces; where the landmarker sees no face, it keeps the points that it had.
+
     Raises:
         ValueError: A face lies outside its photo, or the faces are of other photos.
     """
-    return with_landmarks(faces, landmarks_in_photos(landmarker, photos, faces))
+    return with_meshes(faces, find_meshes(landmarker, photos, faces))
 
 
-def with_landmarks(faces: Faces, points: Tensor) -> Faces:  # (n,478,3)
-    """The faces with landmarks of theirs, and with the five points that these tell."""
-    flat = points[..., :2]
+def with_meshes(faces: Faces, meshes: Meshes) -> Faces:
+    """The faces with the landmarks and points of their meshes, if these are of faces at all."""
+    flat = meshes.points[..., :2]
+    if not len(flat):
+        return replace(faces, landmarks=flat)
+    sure = (meshes.presence >= SURE)[:, None, None]
     return replace(
-        faces, landmarks=flat, points=five_points_of(flat) if len(flat) else faces.points
+        faces, landmarks=flat, points=torch.where(sure, five_points_of(flat), faces.points)
     )
+
+
+def core_landmarks(faces: Faces, meshes: Meshes) -> dict[str, Any]:
+    """The landmarks as ComfyUI's own nodes hand them on: a list of faces a frame."""
+    frames: list[list[dict[str, Any]]] = [[] for _ in range(faces.frames)]
+    for row, frame in enumerate(faces.frame.tolist()):
+        points = meshes.points[row]
+        low, high = points[:, :2].amin(0), points[:, :2].amax(0)
+        found = meshes.blendshapes
+        values = [] if found is None else zip(BLENDSHAPES, found[row].tolist(), strict=True)
+        about = {
+            "bbox_xyxy": torch.cat([low, high]).numpy(),
+            "landmarks_xy": points[:, :2].numpy(),
+            "landmarks_3d": points.numpy(),
+            "blendshapes": dict(values),
+            "presence": meshes.presence[row].item(),
+            "score": faces.score[row].item(),
+        }
+        frames[frame].append(about)
+    return {"frames": frames, "image_size": faces.size, "connection_sets": core_contours()}
+
+
+def core_contours() -> dict[str, frozenset[tuple[int, int]]]:
+    """The edges that ComfyUI's nodes draw; its sides are the person's."""
+    rings = {
+        name: frozenset(zip(ring, ring[1:] + ring[:1], strict=True))
+        for name, ring in CONTOURS.items()
+    }
+    sets = {
+        "face_oval": rings["face oval"],
+        "lips": rings["outer lips"] | rings["inner lips"],
+        "left_eye": rings["right eye"],
+        "right_eye": rings["left eye"],
+        "left_eyebrow": rings["right brow"],
+        "right_eyebrow": rings["left brow"],
+    }
+    contours = frozenset[tuple[int, int]]().union(*sets.values())
+    irises = rings["left iris"] | rings["right iris"]
+    more = {"contours": contours, "irises": irises, "all": contours | irises}
+    return {**sets, **more, "nose": frozenset(), "tesselation": frozenset()}
 
 
 def face_ovals(faces: Faces) -> Tensor:  # -> (frames,H,W) in [0,1]

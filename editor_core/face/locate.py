@@ -11,6 +11,7 @@ from .detecting import FaceDetector
 from .errors import FaceError
 from .finding import faces_in_text, whole_pictures
 from .identity import SAME_PERSON, IdentityEncoder, embed_identity
+from .landmarks import FaceLandmarker, landmark_faces
 from .records import Faces
 from .templates import template_named
 
@@ -22,6 +23,7 @@ def locate_faces(
     *,
     detector: FaceDetector | None = None,
     at: str | None = None,
+    landmarker: FaceLandmarker | None = None,
     name: object = "the picture",
     hint: str = "say where the face is, or crop it",
 ) -> Faces:
@@ -33,6 +35,7 @@ def locate_faces(
         size: Pixels of a crop's side.
         detector: Finds the faces; without one a square picture is one face, aligned already.
         at: Where the faces are, as `faces_in_text` reads it; no detector is asked then.
+        landmarker: Finds the points of what is given or detected again, and the eyes.
         name: What errors call the picture.
         hint: What errors advise.
 
@@ -55,7 +58,10 @@ def locate_faces(
     else:
         require_square(photos, name, hint)
         faces, template = whole_pictures((height, width), frames, template), "whole box"
+        landmarker = None  # its points are the template's
     try:
+        if landmarker is not None:
+            faces = landmark_faces(landmarker, photos, faces)
         return align_faces(faces, template_named(template), size)
     except FaceError as error:
         raise error.named(faces.names([name] * frames)) from None

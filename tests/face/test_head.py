@@ -12,13 +12,14 @@ from guided_face_edit.editor_core.face.head import (
     EYE_CENTRE,
     IRIS_REACH,
     IrisGazeEstimator,
+    describe_meshes,
     fit_head,
     head_pose,
     iris_gaze,
     pose_angles,
     square_of_eyes,
 )
-from guided_face_edit.editor_core.face.landmarks import FaceLandmarker, square_of_landmarks
+from guided_face_edit.editor_core.face.landmarks import FaceLandmarker, Meshes, square_of_landmarks
 from guided_face_edit.editor_core.models.face_mesh import FaceMesh, FaceMeshConfig
 from guided_face_edit.tests.support.families import randomised
 from guided_face_edit.tests.support.mesh import head_points
@@ -112,6 +113,21 @@ def test_the_square_of_the_eyes_is_about_that_of_the_landmarks():
     assert abs((rough[0, :, :2].det() / exact[0, :, :2].det()).sqrt() - 1) < 0.15
     middle = points[:, [10, 152], :2].mean(1)[..., None]
     assert ((rough[:, :, :2] @ middle + rough[:, :, 2:]) - 0.5).abs().max() < 0.06
+
+
+def test_a_face_is_told_in_words():
+    up, right = math.radians(5.2), math.radians(20)
+    looks = torch.tensor(
+        [math.cos(up) * math.sin(right), -math.sin(up), -math.cos(up) * math.cos(right)]
+    ).double()
+    shown = torch.linspace(0, 0.5, 52)[None]
+    points = _seen(_rotation(10, -15, 3), looks)
+    (line,) = describe_meshes(Meshes(points, torch.ones(1), shown))
+    assert line == (
+        "0: face 1.00; head +10 up, -15 right, leaning +3; eyes +5 up, +20 right; "
+        "noseSneerRight 0.50, noseSneerLeft 0.49, mouthUpperUpRight 0.48"
+    )
+    assert describe_meshes(Meshes(points[:0], torch.zeros(0), None)) == []
 
 
 def test_irises_are_a_gaze_model_of_both_eyes():

@@ -4,24 +4,31 @@ import importlib.util
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from guided_face_edit.editor_core.face.finding import faces_in_text, five_points_of
+from guided_face_edit.editor_core.face.finding import (
+    faces_in_landmarks,
+    faces_in_text,
+    five_points_of,
+)
 from guided_face_edit.editor_core.face.landmarks import (
     BLENDSHAPES,
     CONTOURS,
     FaceLandmarker,
+    Meshes,
+    core_landmarks,
     face_ovals,
+    find_meshes,
     landmark_faces,
-    landmarks_in_photos,
     locate_landmarks,
     sample_square,
     square_of_landmarks,
     square_of_points,
-    with_landmarks,
+    with_meshes,
 )
 from guided_face_edit.editor_core.face.records import make_faces
 from guided_face_edit.editor_core.images import to_unit
@@ -128,8 +135,35 @@ def test_the_faces_of_photos_get_landmarks_and_better_points():
     assert (found.landmarks - heads[..., :2]).abs().max() < 2.5
     assert torch.equal(found.points, five_points_of(found.landmarks))
     assert torch.equal(found.box, faces.box) and torch.equal(found.frame, faces.frame)
-    depth = landmarks_in_photos(LANDMARKER, photos, faces)[..., 2]
-    assert (depth - heads[..., 2]).abs().max() < 2.5
+    meshes = find_meshes(LANDMARKER, photos, faces)
+    assert (meshes.points - heads).abs().max() < 2.5 and meshes.blendshapes is None
+    assert meshes.presence.tolist() == [1, 1]
+
+
+def test_where_there_is_no_face_the_points_stay():
+    photos, _ = _photos()
+    faces = faces_in_text("0: 250 150 550 500\n1: 600 20 780 200", (600, 800), 2)
+    found = landmark_faces(LANDMARKER, photos, faces)
+    assert torch.equal(found.points[1], faces.points[1])
+    assert not torch.equal(found.points[0], faces.points[0])
+
+
+def test_core_gets_the_landmarks_as_it_makes_them():
+    photos, heads = _photos()
+    faces = faces_in_text("250 150 550 500", (600, 800), 2).rows([0])
+    core = core_landmarks(faces, find_meshes(LANDMARKER, photos, faces))
+    (face,), none = core["frames"]
+    assert none == [] and core["image_size"] == (600, 800)
+    assert face["landmarks_xy"].shape == (478, 2) and face["landmarks_3d"].shape == (478, 3)
+    assert abs(face["bbox_xyxy"] - _extent(heads[0])).max() < 2.5
+    again = faces_in_landmarks(core["frames"], (600, 800))
+    assert again.landmarks is not None and len(again) == 1
+    ends = {number for edge in core["connection_sets"]["left_eye"] for number in edge}
+    assert {362, 263} < ends  # core's sides are the person's
+
+
+def _extent(points: Tensor) -> Any:
+    return torch.cat([points[:, :2].amin(0), points[:, :2].amax(0)]).numpy()
 
 
 def test_no_faces_have_no_landmarks():
@@ -143,7 +177,7 @@ def test_no_faces_have_no_landmarks():
 def test_a_mask_of_faces_is_their_outline():
     head = _placed(100, 80, 5)
     faces = make_faces([1], torch.tensor([[60.0, 35, 140, 130]]), torch.zeros(1, 5, 2), SIZE, 2)
-    masks = face_ovals(with_landmarks(faces, head[None]))
+    masks = face_ovals(with_meshes(faces, Meshes(head[None], torch.ones(1), None)))
     assert not masks[0].any() and masks[1].unique().tolist() == [0.0, 1.0]
     around = head[list(CONTOURS["face oval"]), :2]
     x, y = around.unbind(1)

@@ -7,9 +7,13 @@ import torch
 
 from guided_face_edit.editor_core.face.aligning import crop_faces, quads
 from guided_face_edit.editor_core.face.choosing import FaceChoice
+from guided_face_edit.editor_core.face.finding import five_points_of
 from guided_face_edit.editor_core.face.identity import embed_identity
+from guided_face_edit.editor_core.face.landmarks import FaceLandmarker
 from guided_face_edit.editor_core.face.locate import choose_faces, embed_faces, locate_faces
+from guided_face_edit.editor_core.images import to_unit
 from guided_face_edit.tests.support.groups import aligned, group_photo
+from guided_face_edit.tests.support.mesh import SpotMesh, head_points, spot_picture
 from guided_face_edit.tests.support.tiny import tiny_encoder
 
 
@@ -32,6 +36,16 @@ def test_faces_are_given_or_detected_or_the_picture_itself():
     assert given.box.tolist() == [[20, 30, 90, 110]]
     whole = locate_faces(torch.rand(1, 40, 40, 3), "demo", 64)
     assert quads(whole).tolist() == [[[0, 0], [40, 0], [40, 40], [0, 40]]]
+
+
+def test_a_landmarker_finds_the_points_of_a_rough_face_again():
+    head = head_points() * 6 + torch.tensor([110.0, 95, 0])
+    photo = to_unit(spot_picture(head, (200, 240), 6))
+    landmarker = FaceLandmarker(SpotMesh().requires_grad_(False))
+    found = locate_faces(photo, "ffhq", 64, at="60 50 165 155", landmarker=landmarker)
+    assert (found.points[0] - five_points_of(head[None, :, :2])[0]).abs().max() < 1
+    whole = locate_faces(photo[:, :, :200], "ffhq", 64, landmarker=landmarker)
+    assert whole.landmarks is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ...editor_core.face.head import RIGID
 from ...editor_core.face.landmarks import CONTOURS
-from ...editor_core.face.resampling import invert, transform
+from ...editor_core.face.resampling import transform
 from ...editor_core.face.templates import similarity
 
 MORE = {  # of MediaPipe's canonical face, in cm: x, y up, z forwards
@@ -65,15 +65,16 @@ class SpotMesh(nn.Module):
         self.register_buffer("head", head_points())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,3,S,S) in [0,1] -> the points (B,478,3) in pixels, and how much is coloured (B,)"""
+        """(B,3,S,S) in [0,1] -> the points (B,478,3) in pixels, and whether any are there (B,)"""
         steps = torch.arange(x.shape[3], device=x.device, dtype=x.dtype) + 0.5
         weight = x.clamp(min=0) ** 3  # the tails, which the edge cuts off, hardly count
         total = weight.sum((2, 3)).clamp(min=1e-6)
         across, down = ((weight.sum(axis) @ steps) / total for axis in (2, 3))
         found = torch.stack([across, down], 2)
         head = self.head.to(x)
-        to_picture = invert(similarity(found, spots_of(head)))
+        to_picture = torch.cat([similarity(spots_of(head)[None], row) for row in found])
         scale = to_picture[:, :, :2].det().abs().sqrt()[:, None, None]
         places = transform(to_picture, head[None, :, :2].expand(len(x), -1, -1))
         depth = self.depth.to(x) * scale * head[None, :, 2:]
-        return torch.cat([places, depth.expand(len(x), -1, 1)], 2), x.mean((1, 2, 3))
+        presence = (total.amin(1) > 1).to(x)
+        return torch.cat([places, depth.expand(len(x), -1, 1)], 2), presence
