@@ -11,7 +11,9 @@ from torch import Tensor
 from ..editor_core.face.choosing import FaceChoice
 from ..editor_core.face.detecting import FaceDetector
 from ..editor_core.face.errors import IF_MISSING
-from ..editor_core.face.finding import given_faces, report_faces
+from ..editor_core.face.finding import given_faces, report_faces, whole_pictures
+from ..editor_core.face.head import describe_meshes
+from ..editor_core.face.landmarks import core_landmarks, face_ovals, find_meshes, with_meshes
 from ..editor_core.face.locate import choose_faces, embed_faces
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import TEMPLATES
@@ -148,6 +150,48 @@ class FacesFromLandmarks(io.ComfyNode):
             already_aligned=already_aligned or None,
         )
         return io.NodeOutput(faces, report_faces(faces, f"no face given by {way}", if_missing))
+
+
+class FindFaceLandmarks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "FindFaceLandmarks",
+            "Finds 478 landmarks of every face, and by them better points to align it by, its "
+            "mask, how the head is turned, where the eyes look and what the face expresses.",
+            search_aliases=["mediapipe", "face mesh", "blendshapes", "head pose", "face mask"],
+            inputs=[
+                required(sockets.Landmarker, "landmarker", "From Load Face Landmarker."),
+                required(io.Image, "image", "The photos of the faces."),
+                optional(
+                    sockets.Faces,
+                    "faces",
+                    "From Detect Faces, for instance. Without: every picture is one aligned face.",
+                ),
+            ],
+            outputs=[
+                output(sockets.Faces, "faces", "With landmarks, and points by them."),
+                output(io.Mask, "mask", "White on the faces, from brows to chin; one a picture."),
+                output(sockets.Landmarks, "face_landmarks", "As core's nodes take them."),
+                output(
+                    io.String,
+                    "report",
+                    "A line a face, in degrees: the head's turn, the gaze by the irises, and the "
+                    "expressions that show most.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, landmarker: ManagedModel, image: Tensor, faces: Faces | None = None
+    ) -> io.NodeOutput:
+        photos, size = image.float().cpu(), (image.shape[1], image.shape[2])
+        faces = whole_pictures(size, len(photos)) if faces is None else faces
+        with host.on_device(landmarker):
+            meshes = find_meshes(landmarker.model, photos, faces)
+        found, report = with_meshes(faces, meshes), "\n".join(describe_meshes(meshes))
+        return io.NodeOutput(found, face_ovals(found), core_landmarks(found, meshes), report)
 
 
 class TrackFaces(io.ComfyNode):

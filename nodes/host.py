@@ -48,7 +48,8 @@ def register_folders() -> None:
     """Tell ComfyUI where the models lie: its own folder, then the demo's weights."""
     for kind, folder in FOLDERS.items():
         _register(category(kind), Path(folder_paths.models_dir, MODELS_FOLDER, folder))
-        _register(category(kind), WEIGHTS / kind)
+        if (WEIGHTS / kind).is_dir():
+            _register(category(kind), WEIGHTS / kind)
     _register(EMBEDDINGS, Path(folder_paths.models_dir, MODELS_FOLDER, "embeddings"))
     _register(EMBEDDINGS, Path(folder_paths.get_output_directory(), "embeddings"))
     _register(DETECTORS, Path(folder_paths.models_dir, MODELS_FOLDER, "detection"), {".onnx"})

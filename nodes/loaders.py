@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -13,11 +14,12 @@ from comfy_api.latest import io
 from torch import nn
 
 from ..editor_core.autograd import gradients
+from ..editor_core.face.head import IrisGazeEstimator
 from ..editor_core.loading import models
 from ..editor_core.loading.known_files import describe_origin
 from . import host, sockets
 from .host import ManagedModel
-from .schemas import file_input, node_schema, output, widget
+from .schemas import file_input, node_schema, output, required, widget
 
 schema = partial(node_schema, category="face editing/loaders")
 
@@ -194,6 +196,45 @@ class LoadGazeModel(LoaderNode):
             inputs=[cls.file_input()],
             outputs=[output(sockets.GazeModel, "gaze_model", "For gazes and guidance.")],
         )
+
+
+class LoadFaceLandmarker(LoaderNode):
+    kind = "landmarks"
+    read = staticmethod(models.load_landmarks)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        about = (
+            "A file in models/face_edit/landmarks: mediapipe_face_fp32.safetensors, or "
+            "face_landmark_with_attention.tflite. Nothing in a file is ever executed."
+        )
+        return schema(
+            "LoadFaceLandmarker",
+            "The network that finds 478 landmarks of a face, irises among them: a mesh of "
+            "MediaPipe's.",
+            search_aliases=["mediapipe", "face mesh", "iris", "blendshapes", "landmarks"],
+            inputs=[file_input("model_name", host.category(cls.kind), about)],
+            outputs=[
+                output(sockets.Landmarker, "landmarker", "For landmarks, gaze and expressions.")
+            ],
+        )
+
+
+class IrisGazeModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "IrisGazeModel",
+            "Reads where eyes look by their irises, with a face landmarker: no gaze model is "
+            "needed.",
+            search_aliases=["mediapipe gaze", "iris", "gaze estimator"],
+            inputs=[required(sockets.Landmarker, "landmarker", "From Load Face Landmarker.")],
+            outputs=[output(sockets.GazeModel, "gaze_model", "For gazes and guidance.")],
+        )
+
+    @classmethod
+    def execute(cls, landmarker: ManagedModel) -> io.NodeOutput:
+        return io.NodeOutput(replace(landmarker, model=IrisGazeEstimator(landmarker.model)))
 
 
 class LoadLpipsModel(LoaderNode):

@@ -6,6 +6,7 @@ DiffusionModel = io.Custom("FACE_DIFFUSION_MODEL")  # host.ManagedModel[process.
 IdentityModel = io.Custom("FACE_IDENTITY_MODEL")  # host.ManagedModel[identity.IdentityEncoder]
 ParserModel = io.Custom("FACE_PARSER")  # host.ManagedModel[parsing.FaceParser]
 GazeModel = io.Custom("FACE_GAZE_MODEL")  # host.ManagedModel[gaze.GazeEstimator]
+Landmarker = io.Custom("FACE_LANDMARKER")  # host.ManagedModel[landmarks.FaceLandmarker]
 LpipsModel = io.Custom("FACE_LPIPS_MODEL")  # host.ManagedModel[lpips.Lpips]
 
 Parsing = io.Custom("FACE_PARSING")  # parsing.FaceParsing of a batch
