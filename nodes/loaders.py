@@ -175,8 +175,9 @@ class LoadFaceParser(LoaderNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             "LoadFaceParser",
-            "The network that names the parts of a face, CelebAMask-HQ's: BiSeNet or ParseNet.",
-            search_aliases=["bisenet", "parsenet", "face segmentation model"],
+            "The network that names the parts of a face, CelebAMask-HQ's: BiSeNet, ParseNet or "
+            "SegFormer.",
+            search_aliases=["bisenet", "parsenet", "segformer", "face segmentation model"],
             inputs=[cls.file_input()],
             outputs=[output(sockets.ParserModel, "parser", "For parsing, masks and guidance.")],
         )

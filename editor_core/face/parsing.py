@@ -47,7 +47,15 @@ BISENET_CLASSES = tuple(FacePart)
 PARSENET_CLASSES = tuple(
     map(FacePart, (0, 1, 10, 6, 4, 5, 2, 3, 7, 8, 11, 12, 13, 17, 18, 9, 15, 14, 16))
 )
+SEGFORMER_CLASSES = PARSENET_CLASSES  # CelebAMask-HQ's own order; BiSeNet's has another
 """The parts in the order of each network's classes."""
+
+LABELS = {  # CelebAMask-HQ's words for the parts, as networks' configurations have them
+    **{part.name.lower(): part for part in FacePart},
+    "eye_g": FacePart.EYE_GLASSES,
+    "ear_r": FacePart.EAR_RING,
+    "neck_l": FacePart.NECK_LACE,
+}
 
 COLOURS = (
     *((38, 42, 51), (236, 188, 160), (124, 84, 52), (166, 116, 74), (64, 132, 214)),

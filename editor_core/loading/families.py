@@ -37,6 +37,11 @@ FAMILIES = (
         ("fpn.backbone.conv1.weight", "ffm.conv_block.conv.weight"),
     ),
     Family("ParseNet", "parser", ("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight")),
+    Family(
+        "SegFormer",
+        "parser",
+        ("segformer.encoder.layer_norm.0.weight", "decode_head.linear_fuse.weight"),
+    ),
     Family("ArcFace ResNet", "identity", ("layer1.0.bn0.weight", "fc.weight", "bn3.weight")),
     Family("insightface ResNet", "identity", ("layer1.0.bn3.weight", "features.weight")),
     Family("insightface ResNet", "identity", ("layer1.0.conv1.bias", "fc.bias")),  # folded
@@ -75,8 +80,8 @@ FAMILIES = (
 UNSUPPORTED = {  # by one name that gives each away
     "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight": "a diffusers U-Net of text",
     "temb.dense.0.weight": "an SDEdit U-Net",
-    "decode_head.classifier.weight": "SegFormer",
     "conv2_dw.conv.weight": "InsightFace_Pytorch's MobileFaceNet",
+    "segformer.encoder.layer_norm.0.weight": "a SegFormer that classifies whole pictures",
     "gaze_fc.0.weight": "ETH-XGaze",
     "vit.patch_embed.proj.weight": "UniGaze",
     "fc_yaw.weight": "MobileGaze on a MobileNet or MobileOne",

@@ -165,8 +165,8 @@ def load_parser(path: StrPath) -> FaceParser:
     """A face parser, of CelebAMask-HQ's 19 classes.
 
     Args:
-        path: a safetensors or torch file. The side of the network's input is `size` (pixels) in
-            the file's config, else 512.
+        path: a safetensors or torch file, or a SegFormer's folder. The side of the network's input
+            is `size` (pixels) in the file's config, else 512.
 
     Returns:
         The parser: pictures (B,3,H,W) in [-1, 1] to logits (B,19,h,w), in the order of `FacePart`.
@@ -237,7 +237,7 @@ def _load(path: StrPath, kind: str) -> Any:
         config = recipe.config.from_state_dict(tensors)
         network = load_network(recipe.network, config, tensors)
         network = channels_last(network) if recipe.channels_last else network
-        return recipe.model(network, checkpoint.config)
+        return recipe.model(network, {**recipe.beside(checkpoint.path), **checkpoint.config})
 
 
 @contextmanager

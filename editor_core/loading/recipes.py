@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,7 +10,13 @@ from torch import Tensor, nn
 from ..face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ..face.identity import SAME_PERSON, IdentityEncoder
 from ..face.landmarks import FaceLandmarker
-from ..face.parsing import BISENET_CLASSES, PARSENET_CLASSES, FaceParser, FacePart
+from ..face.parsing import (
+    BISENET_CLASSES,
+    PARSENET_CLASSES,
+    SEGFORMER_CLASSES,
+    FaceParser,
+    FacePart,
+)
 from ..face.templates import require_template
 from ..images import blue_first, facenet_normalise, imagenet_normalise, unchanged
 from ..models.adaface import AdaFace, AdaFaceConfig, network_alone
@@ -25,7 +32,9 @@ from ..models.iresnet import IResNet, IResNetConfig
 from ..models.l2cs import L2CS, L2CSConfig, MobileGaze
 from ..models.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from ..models.parsenet import ParseNet, ParseNetConfig
+from ..models.segformer import SegFormer, SegFormerConfig
 from ..models.sface import SFace, SFaceConfig
+from .folders import segformer_config
 
 Config = Mapping[str, Any]  # of a file; `size` is the side of the network's input in pixels
 MakeModel = Callable[[Any, Config], Any]  # from the network with its values
@@ -45,6 +54,7 @@ class Recipe:
     model: MakeModel
     channels_last: bool = True
     tensors: Callable[[StateDict], StateDict] = dict  # the network's, out of those of the file
+    beside: Callable[[Path], Config] = lambda _: {}  # the config in a file beside the weights
 
 
 def _encoder(
@@ -81,6 +91,17 @@ def _parser(normalise: Normalise, classes: Sequence[FacePart]) -> MakeModel:
         return FaceParser(network, config.get("size", 512), normalise, classes=classes)
 
     return model
+
+
+def _segformer(network: Any, config: Config) -> FaceParser:
+    """A parser that may say itself what its classes are."""
+    classes = tuple(map(FacePart, config.get("classes", SEGFORMER_CLASSES)))
+    if sorted(classes) != list(FacePart):
+        raise ValueError(f"got the classes {classes}: expected each part of CelebAMask-HQ once")
+    heads = network.config.heads
+    if tuple(config.get("heads", heads)) != heads:
+        raise ValueError(f"got {config['heads']} heads of attention: expected {heads}")
+    return _parser(imagenet_normalise, classes)(network, config)
 
 
 def _landmarker(network: Any, _: Config) -> FaceLandmarker:
@@ -127,6 +148,7 @@ RECIPES: Mapping[str, Recipe] = {  # by family
         tensors=with_first_names,
     ),
     "ParseNet": Recipe(ParseNet, ParseNetConfig, _parser(unchanged, PARSENET_CLASSES)),
+    "SegFormer": Recipe(SegFormer, SegFormerConfig, _segformer, beside=segformer_config),
     "EyeNet": Recipe(
         EyeNet,
         EyeNetConfig,

@@ -25,12 +25,14 @@ from guided_face_edit.editor_core.models.eyenet import EyeNet, EyeNetConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
+from guided_face_edit.editor_core.models.segformer import SegFormer
 from guided_face_edit.tests.support.containers import CONTAINERS
 from guided_face_edit.tests.support.families import (
     CASES,
     LOADERS,
     SMALL_ADAFACE,
     SMALL_PARSENET,
+    SMALL_SEGFORMER,
     of_yakhyo,
     randomised,
 )
@@ -167,6 +169,7 @@ def test_a_picture_has_the_same_answer_in_any_company(case, model):
         ("BiSeNet", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("BiSeNet of yakhyo", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("ParseNet", lambda rgb: (rgb / 255 - 0.5) / 0.5),
+        ("SegFormer", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("L2CS-Net", lambda rgb: (rgb / 255 - MEAN) / STD),
         ("MobileGaze", lambda rgb: (rgb / 255 - MEAN) / STD),
     ],
@@ -184,8 +187,9 @@ def test_the_levels_of_a_picture_become_what_the_network_was_trained_on(family, 
         (BiSeNet(BiSeNetConfig(width=8)), "conv_out.conv_out.weight", BISENET_ORDER),
         (of_yakhyo(BiSeNet(BiSeNetConfig(width=8))), "conv_out.conv_out.weight", BISENET_ORDER),
         (ParseNet(SMALL_PARSENET), "out_mask_conv.conv2d.bias", PARSENET_ORDER),
+        (SegFormer(SMALL_SEGFORMER), "decode_head.classifier.bias", PARSENET_ORDER),
     ],
-    ids=["BiSeNet", "BiSeNet of yakhyo", "ParseNet"],
+    ids=["BiSeNet", "BiSeNet of yakhyo", "ParseNet", "SegFormer"],
 )
 def test_a_mask_is_of_the_part_that_the_network_means(network, last, classes, tmp_path):
     parser = _loaded("parser", randomised(network), tmp_path, {"size": 32})
@@ -253,8 +257,12 @@ def test_gaze_is_the_expectation_over_the_bins(bins, yaw_bins, pitch_bins, pitch
 
 @pytest.mark.parametrize(
     "network",
-    [BiSeNet(BiSeNetConfig(num_classes=11, width=8)), ParseNet(ParseNetConfig(11, (4,), 1, ()))],
-    ids=["BiSeNet", "ParseNet"],
+    [
+        BiSeNet(BiSeNetConfig(num_classes=11, width=8)),
+        ParseNet(ParseNetConfig(11, (4,), 1, ())),
+        SegFormer(replace(SMALL_SEGFORMER, num_classes=11)),
+    ],
+    ids=["BiSeNet", "ParseNet", "SegFormer"],
 )
 def test_parsers_of_other_classes_are_refused(network, tmp_path):
     with pytest.raises(UnsupportedCheckpoint, match="got 11 classes: expected CelebAMask-HQ's 19"):

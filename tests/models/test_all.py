@@ -17,6 +17,7 @@ from guided_face_edit.editor_core.models.iresnet import IResNet, IResNetConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
 from guided_face_edit.editor_core.models.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
+from guided_face_edit.editor_core.models.segformer import SegFormer, SegFormerConfig
 from guided_face_edit.editor_core.models.sface import SFace, SFaceConfig
 
 SMALL = [
@@ -42,6 +43,7 @@ SMALL = [
     (FaceNet, FaceNetConfig((1, 2, 3), width=2, embedding=24, num_classes=5)),
     (FaceNet, FaceNetConfig((1, 1, 1), width=4, embedding=8)),
     (ParseNet, ParseNetConfig(5, encoder=(4, 8, 12), depth=2, decoder=(10, 6))),
+    (SegFormer, SegFormerConfig(5, (8, 16, 24, 32), (1, 2, 1, 1), (4, 2, 1, 1), 12)),
     (ParseNet, ParseNetConfig(19, encoder=(4,), depth=1, decoder=())),
     (L2CS, L2CSConfig((1, 2, 1, 3), width=4)),
     (L2CS, L2CSConfig((1, 1, 1, 1), width=8, bins=28)),

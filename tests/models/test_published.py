@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from guided_face_edit.editor_core.models.adaface import AdaFace, AdaFaceBlock, AdaFaceConfig
@@ -19,7 +20,8 @@ from guided_face_edit.editor_core.models.insightface import InsightFace, Insight
 from guided_face_edit.editor_core.models.ir_se import IRSE, IRSEConfig
 from guided_face_edit.editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
 from guided_face_edit.editor_core.models.parsenet import ParseNet, ParseNetConfig
-from guided_face_edit.tests.support.families import of_yakhyo
+from guided_face_edit.editor_core.models.segformer import SegFormer, SegFormerConfig
+from guided_face_edit.tests.support.families import of_yakhyo, randomised
 from guided_face_edit.tests.support.parity.fill import fill, hash_tensor
 
 FILL = [
@@ -213,3 +215,40 @@ def test_yakhyos_bisenets_have_the_published_tensors(layers, layout):
     count, _, digest = _layout(published)
     assert (count, digest) == layout
     assert BiSeNetConfig.from_state_dict(with_first_names(published.state_dict())) == config
+
+
+SEGFORMERS = {  # widths, depths, width of the head, parameters
+    "B0": ((32, 64, 160, 256), (2, 2, 2, 2), 256, 3_719_027),
+    "B5": ((64, 128, 320, 512), (3, 6, 40, 3), 768, 84_607_955),
+}
+
+
+@pytest.mark.parametrize("size", SEGFORMERS)
+def test_a_segformer_has_the_published_size(size):
+    widths, depths, decoder, parameters = SEGFORMERS[size]
+    with torch.device("meta"):
+        network = SegFormer(SegFormerConfig(19, widths, depths, decoder_width=decoder))
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+    assert SegFormerConfig.from_state_dict(network.state_dict()) == network.config
+    assert network.config.heads == (1, 2, 5, 8)
+
+
+@pytest.mark.slow
+def test_a_segformer_gives_the_numbers_of_transformers(tmp_path, monkeypatch):
+    """The library reads the folder as the published one, offline, and answers the same."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    transformers = pytest.importorskip("transformers")
+    widths, depths, decoder, _ = SEGFORMERS["B0"]
+    ours = randomised(SegFormer(SegFormerConfig(19, widths, depths, decoder_width=decoder)))
+    save_file(ours.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
+    config = transformers.SegformerConfig(
+        hidden_sizes=widths, depths=depths, decoder_hidden_size=decoder, num_labels=19
+    )
+    config.save_pretrained(tmp_path)
+    theirs, report = transformers.SegformerForSemanticSegmentation.from_pretrained(
+        tmp_path, output_loading_info=True
+    )
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    with torch.no_grad():
+        expected = theirs.eval()(_picture(96)).logits
+        torch.testing.assert_close(ours(_picture(96)), expected, rtol=1e-4, atol=1e-5)

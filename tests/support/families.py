@@ -21,6 +21,7 @@ from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ...editor_core.models.l2cs import L2CS, L2CSConfig, MobileGaze
 from ...editor_core.models.mobilefacenet import MobileFaceNet, MobileFaceNetConfig
 from ...editor_core.models.parsenet import ParseNet, ParseNetConfig
+from ...editor_core.models.segformer import SegFormer, SegFormerConfig
 from ...editor_core.models.sface import SFace, SFaceConfig
 
 LOADERS = {
@@ -56,6 +57,9 @@ YAKHYO_NAMES = {
     r"^cp\.resnet\.": "fpn.backbone.",
     r"^cp\.": "fpn.",
 }
+SMALL_SEGFORMER = SegFormerConfig(
+    widths=(8, 16, 16, 24), depths=(1, 2, 1, 1), reductions=(4, 2, 2, 1), decoder_width=8
+)
 SMALL_ADAFACE = AdaFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48)
 SMALL_RESNET = InsightFaceConfig((1, 2, 1, 1), (4, 8, 12, 16), 24, 48)
 SMALL_MOBILE = MobileFaceNetConfig(
@@ -107,6 +111,7 @@ CASES = [
         published=lambda network: of_yakhyo(network),
     ),
     Case("ParseNet", "parser", ParseNet, SMALL_PARSENET, 512),
+    Case("SegFormer", "parser", SegFormer, SMALL_SEGFORMER, 64, {"size": 64}),
     Case("ParseNet", "parser", ParseNet, SMALL_PARSENET, 64, {"size": 64}),
     Case("EyeNet", "gaze", EyeNet, EyeNetConfig(1, 4, 2, 4), None),
     Case("L2CS-Net", "gaze", L2CS, L2CSConfig((1, 1, 1, 1), 4), 448),
