@@ -33,8 +33,9 @@ class Constants:
 
     def add(self, node: Node) -> bool:
         """Whether a node makes a constant; if so, it is one from now on."""
-        if node.op == "Constant":
-            self._put(node, node.tensor("value"), 0)
+        stored = node.attributes.get("value") if node.op == "Constant" else None
+        if isinstance(stored, StoredTensor):
+            self._put(node, stored, 0)
             return True
         used = list(filter(None, node.inputs))
         if node.op not in OPERATIONS or not used or any(name not in self for name in used):

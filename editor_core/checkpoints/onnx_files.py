@@ -83,16 +83,6 @@ class Node:
             raise ValueError(f"its {printable(self.op)} has a {name} that is no {type(default)}")
         return value
 
-    def tensor(self, name: str) -> StoredTensor:
-        """An attribute that is a tensor."""
-        value = self.attributes.get(name)
-        if not isinstance(value, StoredTensor):
-            raise UnsupportedCheckpoint(
-                f"expected constants that are tensors, got a {printable(self.op)} without one: "
-                "export it again"
-            )
-        return value
-
 
 @dataclass(frozen=True)
 class OnnxGraph:

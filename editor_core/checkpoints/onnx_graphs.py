@@ -126,8 +126,9 @@ class Walk:
         users = self._wiring.users[self.at]
         found = [node for node in users if node.op in ops]
         if len(found) != 1:
-            got = ", ".join(printable(node.op) for node in users) or "the end"
-            raise OtherNetwork(f"expected {' or '.join(ops)} after {self.taken} steps, got {got}")
+            got = ", ".join(node.op for node in users) or "the end"
+            reason = f"expected {' or '.join(ops)} after {self.taken} steps, got {got}"
+            raise OtherNetwork(printable(reason))
         self.taken += 1
         before, self.at = self.at, found[0].outputs[0]
         self._channels[self.at] = self._channels[before]
@@ -137,7 +138,8 @@ class Walk:
         """What may bring the levels 0 to 255 to the range that the network was trained on."""
         if not self.next_is("Sub"):
             return
-        self.expect("the middle level", self._operand(self.take("Sub")), MIDDLE)
+        middle = self._operand(self.take("Sub"))
+        self.expect("the middle level", MIDDLE if abs(middle - MIDDLE) < 0.01 else middle, MIDDLE)
         node = self.take("Mul", "Div")
         factor = self._operand(node)
         self._scale = MIDDLE * (factor if node.op == "Mul" else 1 / factor)
@@ -225,6 +227,7 @@ class Walk:
 
     def _normalised(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         gain, shift, mean, variance, epsilon = self._statistics(self.take("BatchNormalization"))
+        self.expect("sizes", {len(gain), len(shift), len(mean), len(variance)}, {len(weight)})
         factor = gain.double() / (variance.double() + epsilon).sqrt()
         moved = (0 if bias is None else bias.double()) - mean.double()
         scaled = weight.float() * factor.float().reshape(-1, *[1] * (weight.ndim - 1))
@@ -233,11 +236,13 @@ class Walk:
     def _statistics(self, node: Node) -> tuple[Tensor, Tensor, Tensor, Tensor, float]:
         """Weight, bias, mean, variance and epsilon of batch normalisation."""
         weight, bias, mean, variance = map(self._value, node.inputs[1:5])
-        self.expect("sizes", {each.ndim for each in (weight, bias, mean, variance)}, {1})
+        self.expect("dimensions", {x.ndim for x in (weight, bias, mean, variance)}, {1})
         return weight, bias, mean, variance, node.attribute("epsilon", EPSILON)
 
     def _weights(self, node: Node) -> tuple[Tensor, Tensor | None]:
         weight, *bias = map(self._value, filter(None, node.inputs[1:3]))
+        if not weight.numel():
+            raise ValueError("one of its weights is empty")
         return weight, (bias[0].flatten() if bias else None)
 
     def _value(self, name: str) -> Tensor:
@@ -258,4 +263,5 @@ class Walk:
 
     def expect(self, what: str, got: object, expected: object) -> None:
         if got != expected:
-            raise OtherNetwork(f"expected {what} {expected} at step {self.taken}, got {got}")
+            reason = f"expected {what} {expected} at step {self.taken}, got {got}"
+            raise OtherNetwork(printable(reason))

@@ -70,8 +70,7 @@ def test_sface_leads_to_the_picture(sface, levels):
     assert picture.grad.isfinite().all() and (picture.grad != 0).float().mean() > 0.99
 
 
-@pytest.mark.parametrize("folded", [True, False])
-@pytest.mark.parametrize("view", [True, False])
+@pytest.mark.parametrize(("folded", "view"), [(True, True), (False, False)])
 @pytest.mark.parametrize(
     "network",
     [lambda: InsightFace(SMALL_RESNET), lambda: MobileFaceNet(SMALL_MOBILE)],

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .onnx_files import model, node, tensor
 
 BLOCK = 4  # weights of one scale
+STEP = 0.02  # of what a picture becomes in 8 bits
 
 
 @dataclass(frozen=True)
@@ -109,21 +110,38 @@ class _Writer:
         return self.put("Reshape", [name, self.constant(torch.tensor(weight.shape))])
 
     def quantised_conv(self, module: nn.Conv2d, x: str, options: Any) -> str:
-        step, zero = self.constant(torch.tensor(0.02)), self.constant(torch.tensor(0).char())
+        step, zero = self.step()
         values, scale, zeros = quantise(module.weight, blocks=False)
         given = [self.put("QuantizeLinear", [x, step, zero]), step, zero]
         given += [self.constant(each) for each in (values, scale, zeros)]
-        bias = (module.bias / (0.02 * scale)).round().int()
+        bias = (module.bias / (STEP * scale)).round().int()
         y = self.put("QLinearConv", [*given, step, zero, self.constant(bias)], **options)
         return self.put("DequantizeLinear", [y, step, zero])
 
+    def step(self) -> list[str]:
+        """The scale and the zero of what a picture becomes."""
+        return [self.constant(torch.tensor(STEP)), self.constant(torch.tensor(0).char())]
+
     def linear(self, module: nn.Linear, x: str) -> str:
+        if self.style.quantised == "operators":
+            return self.quantised_linear(module, x)
         if not self.style.matmul:
             return self.put("Gemm", [x, *self.weights(module)], transB=1)
         product = self.put("MatMul", [x, self.constant(module.weight.T)])
         if module.bias is None:
             return product
         return self.put("Add", [self.constant(module.bias), product])
+
+    def quantised_linear(self, module: nn.Linear, x: str) -> str:
+        step = self.step()
+        values, scale, zeros = quantise(module.weight, blocks=False)
+        weight = [self.constant(each) for each in (values.T, scale, zeros)]
+        given = [self.put("QuantizeLinear", [x, *step]), *step, *weight, *step]
+        product = self.put("QLinearMatMul", given)
+        size = module.bias.abs().max() / 127
+        bias = [self.constant(each) for each in ((module.bias / size).round().char(), size)]
+        y = self.put("QLinearAdd", [product, *step, *bias, step[1], *step])
+        return self.put("DequantizeLinear", [y, *step])
 
     def norm(self, module: Any, x: str) -> str:
         parts = (module.weight, module.bias, module.running_mean, module.running_var)

@@ -155,6 +155,7 @@ def _amounts() -> Files:
             model(bomb, [tensor("q", values), tensor("s", scale), tensor("n", target)]),
             "cannot be read",
         ),
+        "weight-of-nothing": (_conv(torch.empty(1 << 30, 0, 1, 1)), "one of its weights is empty"),
         "one-weight-many-times": (_tied(), "its tensors are larger together than the file allows"),
     }
 
@@ -222,8 +223,26 @@ def _unsupported() -> Files:
             _conv(torch.ones(4, 3, 3, 3), pads=(1 << 40,) * 4),
             "expected pads",
         ),
-        "constant-without-a-tensor": (
-            model([message((2, "w"), (4, "Constant"), (5, attribute("value_int", 3)))], []),
-            "got a Constant without one",
+        "pads-many": (_conv(torch.ones(4, 3, 3, 3), pads=(7,) * 10_000), "expected pads"),
+        "attribute-with-control-characters": (
+            _conv(torch.ones(4, 3, 3, 3), auto_pad="\x1b[31m\n" * 50),
+            r"got \\x1b\[31m",
+        ),
+        "weight-computed": (
+            model(
+                [
+                    message((2, "w"), (4, "Constant"), (5, attribute("value_int", 1 << 60))),
+                    *CONVOLVED,
+                ],
+                [tensor("s", torch.ones(1))],
+            ),
+            "one of its weights is computed",
+        ),
+        "normalised-to-much": (
+            model(
+                [CONVOLVED[0], node("BatchNormalization", ["a", *"nnnn"], "y")],
+                [tensor("w", torch.ones(1, 3, 100, 100)), tensor("n", torch.ones(100_000))],
+            ),
+            "expected sizes",
         ),
     }
