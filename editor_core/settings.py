@@ -32,6 +32,7 @@ class EditSettings:
     pixel: TermSettings = TermSettings(50)
     lpips: TermSettings = TermSettings(0)
     gaze_goal: GazeGoal = GazeGoal()
+    light: TermSettings = TermSettings(0)
     views: int = shared(RandomViews, "copies")
     respacing: str = setting(
         "100",

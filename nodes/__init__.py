@@ -10,6 +10,7 @@ from . import (
     guidance,
     guided_sampler,
     host,
+    identities,
     loaders,
     model_files,
     photos,
@@ -29,7 +30,17 @@ def nodes_in(module: ModuleType) -> list[type[io.ComfyNode]]:
     ]
 
 
-MODULES = (loaders, model_files, finding, photos, analysis, guidance, guided_sampler, report)
+MODULES = (
+    loaders,
+    model_files,
+    finding,
+    photos,
+    analysis,
+    identities,
+    guidance,
+    guided_sampler,
+    report,
+)
 NODES = [node for module in MODULES for node in nodes_in(module)]
 
 host.register_folders()

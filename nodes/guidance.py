@@ -197,6 +197,21 @@ class PixelGuidance(TermNode):
         )
 
 
+class LightGuidance(TermNode):
+    term = terms.LightTerm
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return cls.term_schema(
+            "LightGuidance",
+            "Keeps the target's light and complexion inside the mask: its coarse colours, cell by "
+            "cell, with everything finer free.",
+            search_aliases=["colour match", "skin tone", "relight"],
+            weight=TermSettings(200),
+            options=setting_inputs(terms.LightTerm, "cells"),
+        )
+
+
 class GuidancePreset(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:

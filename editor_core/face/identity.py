@@ -1,6 +1,6 @@
 """The identity of a face: a unit vector, whose cosine with another says how alike they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,8 @@ from .resampling import invert, resampler
 from .templates import template_named
 
 SAME_PERSON = 0.6  # identity distance of one person's faces, where an encoder's own is not known
+
+MEAN_STEPS = 20  # of the spherical mean: far below rounding for faces
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,55 @@ def embed_identity(
 def average_identity(embeddings: Tensor) -> Tensor:  # (B,E) -> (1,E)
     """One person's identity from several pictures: their mean direction, of unit length."""
     return F.normalize(embeddings.mean(0, keepdim=True), dim=1)
+
+
+def mix_identities(embeddings: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted spherical mean of several people's identities, of unit length.
+
+    It has the least weighted sum of squared angles to them (Buss and Fillmore 2001); of two people
+    it is the point that divides the arc between them by their weights.
+
+    Args:
+        embeddings: (n or 1,E) each, of unit length, by one encoder.
+        weights: One each, 0 or more; only their ratios count.
+
+    Raises:
+        ValueError: The embeddings are of different encoders, no weight is above 0, or the
+            identities are opposites, which have no mean.
+
+    Examples:
+        >>> import torch
+        >>> mix_identities([torch.eye(2)[:1], torch.eye(2)[1:]], [1, 1])
+        tensor([[0.7071, 0.7071]])
+    """
+    if len(embeddings) != len(weights) or min(weights) < 0 or sum(weights) == 0:
+        raise ValueError(
+            f"weights are {', '.join(map(str, weights))} for {len(embeddings)} identities, "
+            "expected one each, none below 0 and not all 0: give how much each counts"
+        )
+    if len(lengths := {each.shape[1] for each in embeddings}) > 1:
+        raise ValueError(
+            f"the identities have {' and '.join(map(str, sorted(lengths)))} numbers: make all with "
+            "the same identity model"
+        )
+    people = torch.stack(torch.broadcast_tensors(*embeddings))  # (k,n,E)
+    share = people.new_tensor(weights)[:, None, None] / sum(weights)
+    chord = (share * people).sum(0)
+    if chord.norm(dim=1).min() < 1e-3:
+        raise ValueError("the identities are opposites, which have no mean: mix others")
+    mean = F.normalize(chord, dim=1)
+    for _ in range(MEAN_STEPS):
+        mean = _step_on_sphere(mean, people, share)
+    return mean
+
+
+def _step_on_sphere(mean: Tensor, people: Tensor, share: Tensor) -> Tensor:  # (n,E), (k,n,E)
+    """The mean moved along the weighted mean of the arcs from it to the people."""
+    cosine = (people * mean).sum(2, keepdim=True).clamp(-1, 1)
+    across = people - cosine * mean
+    arc = (share * cosine.acos() * F.normalize(across, dim=2)).sum(0)
+    length = arc.norm(dim=1, keepdim=True)
+    return F.normalize(length.cos() * mean + length.sin() * F.normalize(arc, dim=1), dim=1)
 
 
 def one_for_each(embedding: Tensor, count: int, name: str) -> Tensor:  # (1 or count,E)

@@ -20,6 +20,7 @@ from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator, GazeGoal
 from ..face.identity import IdentityEncoder, identity_distance
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
+from ..images import resize
 from ..models.lpips import Lpips
 from .batch import EditBatch
 from .views import RandomViews, Views
@@ -161,12 +162,41 @@ class PixelTerm(GuidanceTerm):
         return lambda image: (image - target).square().mean((1, 2, 3))
 
 
+@dataclass(frozen=True, kw_only=True)
+class LightTerm(GuidanceTerm):
+    """Mean squared difference of the face's coarse colours to the target's: its light and skin.
+
+    The colours are the mask's means in `cells` x `cells` cells of the picture, each as much as the
+    mask covers of it, so that features finer than a cell are free.
+    """
+
+    name: ClassVar[str] = "light"
+    cells: int = setting(
+        8,
+        "Cells along the picture's side, of which each has one colour; more holds finer shades.",
+        low=1,
+        high=64,
+    )
+
+    def bind(self, batch: EditBatch) -> Loss:
+        target, mask = batch.repeated(batch.target), batch.repeated(batch.mask)
+        covered = resize(mask, self.cells)
+        weight = covered / covered.sum((2, 3), keepdim=True).clamp(min=1e-6)
+
+        def loss(image: Tensor) -> Tensor:
+            colours = resize((image - target) * mask, self.cells) / covered.clamp(min=1e-6)
+            return (colours.square() * weight).sum((2, 3)).mean(1)
+
+        return loss
+
+
 TERMS: tuple[type[GuidanceTerm], ...] = (
     IdentityTerm,
     ParsingTerm,
     GazeTerm,
     PixelTerm,
     LpipsTerm,
+    LightTerm,
 )
 """Every kind of term, in the order in which an edit applies them."""
 

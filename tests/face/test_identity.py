@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from guided_face_edit.editor_core.face.aligning import align_faces, crop_faces
 from guided_face_edit.editor_core.face.identity import (
     average_identity,
     embed_identity,
     identity_distance,
+    mix_identities,
 )
 from guided_face_edit.editor_core.face.locate import embed_faces
 from guided_face_edit.editor_core.face.resampling import transform
@@ -88,3 +90,42 @@ def test_its_own_template_is_resized_as_a_whole(generator):
 def test_points_of_other_pictures_are_refused():
     with pytest.raises(ValueError, match=r"shape \(1, 5, 2\), expected \(2, 5, 2\): give left eye"):
         embed_identity(tiny_encoder(), torch.zeros(2, 3, *SIZE), points=torch.zeros(1, 5, 2))
+def _unit(*numbers):
+    return F.normalize(torch.tensor([numbers], dtype=torch.float64), dim=1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.9])
+def test_two_people_are_mixed_along_the_arc_between_them(share):
+    one, other = _unit(1, 0, 0), _unit(-0.5, 1, 0)  # 117 degrees apart: the chord would not do
+    whole = (one * other).sum().acos()
+    mixed = mix_identities([one, other], [1 - share, share])
+    torch.testing.assert_close((mixed * one).sum().clamp(-1, 1).acos(), share * whole)
+    torch.testing.assert_close(mixed.norm(dim=1), torch.ones(1).double())
+
+
+def test_the_mean_of_many_has_no_pull_left():
+    """Where the squared angles are least the weighted arcs to all people cancel out."""
+    generator = torch.Generator().manual_seed(0)
+    people = [F.normalize(torch.randn(2, 16, generator=generator).double()) for _ in range(5)]
+    weights = [3.0, 1, 0.5, 0, 2]
+    mean = mix_identities(people, weights)
+    arcs = torch.zeros_like(mean)
+    for person, weight in zip(people, weights, strict=True):
+        cosine = (person * mean).sum(1, keepdim=True)
+        arcs += weight * cosine.acos() * F.normalize(person - cosine * mean, dim=1)
+    assert arcs.abs().max() < 1e-6
+    torch.testing.assert_close(mix_identities(people, [2 * each for each in weights]), mean)
+
+
+@pytest.mark.parametrize(
+    ("people", "weights", "message"),
+    [
+        ([_unit(1, 0), _unit(0, 1)], [1.0, -1], "weights are 1.0, -1 for 2 identities"),
+        ([_unit(1, 0), _unit(0, 1)], [1.0], "weights are 1.0 for 2 identities"),
+        ([_unit(1, 0), _unit(0, 1, 0)], [1, 1], "have 2 and 3 numbers: make all with the same"),
+        ([_unit(1, 0), _unit(-1, 0)], [1, 1], "are opposites, which have no mean: mix others"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(people, weights, message):
+    with pytest.raises(ValueError, match=message):
+        mix_identities(people, weights)

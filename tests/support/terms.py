@@ -22,6 +22,7 @@ from ...editor_core.guidance.terms import (
     GazeTerm,
     GuidanceTerm,
     IdentityTerm,
+    LightTerm,
     LpipsTerm,
     ParsingTerm,
     PixelTerm,
@@ -153,6 +154,23 @@ def _expected_lpips(target: Tensor, image: Tensor) -> Tensor:
     return tiny_lpips()(image * outside, target * outside)
 
 
+def _expected_light(target: Tensor, image: Tensor) -> Tensor:
+    """Cell by cell: the tent of a picture four cells wide, the means of the mask weighted by it."""
+    weight, mask = tent_weights(SIZE, 4), face_mask(len(image))[:, 0]
+    covered = torch.einsum("iy,jx,byx->bij", weight, weight, mask)
+    change = torch.einsum("iy,jx,byx,bcyx->bcij", weight, weight, mask, image - target)
+    squares = (change / covered[:, None].clamp(min=1e-6)).square() * covered[:, None]
+    return squares.sum((2, 3)).mean(1) / covered.sum((1, 2))
+
+
+def tent_weights(size: int, cells: int) -> Tensor:  # (cells,size)
+    """What each pixel of a line counts in each cell: a tent, two cells wide, of weight 1."""
+    cell = size / cells
+    pixels, middles = torch.arange(size) + 0.5, (torch.arange(cells) + 0.5) * cell
+    tent = (1 - (pixels - middles[:, None]).abs() / cell).clamp(min=0).double()
+    return tent / tent.sum(1, keepdim=True)
+
+
 ROWS = (
     TermRow(
         "identity",
@@ -172,6 +190,7 @@ ROWS = (
     ),
     *(_gaze_row(goal, degrees) for goal, degrees in GOALS.items()),
     TermRow("lpips", lambda rows, **s: LpipsTerm(lpips=tiny_lpips(), **s), _expected_lpips),
+    TermRow("light", lambda rows, **s: LightTerm(cells=4, **s), _expected_light),
     TermRow(
         "pixel",
         lambda rows, **s: PixelTerm(**s),
