@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..editor_core.face.parsing import FACE_PARTS, FaceParser, parse_face
-from ..editor_core.images import signed
+from ..editor_core.images import blur, signed
 from .figures import Figure, bootstrap
 
 PARSING = "parsing mIoU with the target, face parts"
@@ -32,6 +32,7 @@ class EditMeasures:
     background_kept: Tensor  # (n,) bool: outside the mask every bit is the target's
     lpips: Tensor  # (n,) LPIPS of the last prediction to the target, outside the mask
     pixel: Tensor  # (n,) mean squared difference of the last prediction to the target
+    light: Tensor  # (n,) levels of 255 by which the edit's coarse colours differ, inside the mask
 
     def columns(self) -> dict[str, Tensor]:
         """The measures by name."""
@@ -72,7 +73,16 @@ def compare_with_targets(
         "background_kept": kept.flatten(1).all(1),
         "lpips": lpips(pred_x0 * outside, signed(target) * outside).detach(),
         "pixel": (pred_x0 - signed(target)).square().mean((1, 2, 3)),
+        "light": coarse_difference(edit, target, mask[:, None]),
     }
+
+
+def coarse_difference(edit: Tensor, target: Tensor, mask: Tensor) -> Tensor:  # (n,3,H,W) -> (n,)
+    """The mean difference in levels of their colours, blurred over an eighth of the picture."""
+    sigma = mask.shape[-1] / 8
+    change = blur((edit - target) * mask, sigma).abs().mean(1, keepdim=True)
+    covered = blur(mask, sigma)
+    return 255 * (change * mask).sum((1, 2, 3)) / (covered * mask).sum((1, 2, 3))
 
 
 def rank_of_own(likeness: Tensor, own: Tensor) -> Tensor:  # (n,N), (n,) -> (n,)
@@ -103,6 +113,7 @@ TERM_METRICS: dict[str, tuple[str, Metric]] = {
     "gaze": ("gaze error, degrees", mean_of("gaze_error")),
     "lpips": ("LPIPS to the target, background", mean_of("lpips")),
     "pixel": ("squared difference to the target", mean_of("pixel")),
+    "light": ("coarse colours to the target's, levels", mean_of("light")),
 }
 """What each term is for, as a mean over pairs that falls when the term helps."""
 

@@ -19,6 +19,8 @@ NAMES = (
     "photo_swap",
     "group_photo",
     "frames",
+    "keep_occluders",
+    "mix_identities",
 )
 SAMPLER = "FaceEdit_GuidedFaceSampler"
 

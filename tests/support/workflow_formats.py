@@ -31,7 +31,7 @@ def api_format(flow: Workflow) -> dict[str, Any]:
         str(node.number): {
             "inputs": {
                 name: schemas.link(value) if isinstance(value, Out) else value
-                for name, value in node.inputs.items()
+                for name, value in schemas.inputs_of(node).items()
             },
             "class_type": node.kind,
             "_meta": {"title": node.title or schemas.of(node.kind).display_name},
@@ -49,6 +49,12 @@ class Schemas:
 
     def of(self, kind: str) -> Any:
         return self.known[kind]
+
+    def inputs_of(self, node: Node) -> dict[str, Any]:
+        """What the node is given; a widget that the workflow does not name has its default."""
+        widgets = filter(is_widget, self.of(node.kind).inputs)
+        defaults = {each.id: each.default for each in widgets if each.default is not None}
+        return node.inputs | {k: v for k, v in defaults.items() if k not in node.inputs}
 
     def slot(self, out: Out) -> int:
         """The place of an output, by its name."""
@@ -113,7 +119,7 @@ def widget_values(node: Node, schemas: Schemas) -> list[Any]:
     """The values of a node's widgets, in order; a seed is followed by what happens to it."""
     values: list[Any] = []
     for each in filter(is_widget, schemas.of(node.kind).inputs):
-        values.append(node.inputs[each.id])
+        values.append(schemas.inputs_of(node)[each.id])
         if getattr(each, "control_after_generate", None):
             values.append("fixed")
     return [*values, "image"] if node.kind == "LoadImage" else values

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...editor_core.guidance.terms import TermSettings
 from ...editor_core.presets import preset
 from .workflow_parts import (
     DEMO,
@@ -25,6 +26,7 @@ from .workflow_parts import (
     scaled,
     select,
     sheet,
+    weight,
 )
 
 
@@ -164,6 +166,9 @@ def batch_pairs() -> Workflow:
     return flow
 
 
+MICROPHONE = 0x2B2F3A  # a colour
+LIGHT = TermSettings(200)
+
 OWN_PHOTOS = (
     "For photos of your own, put **Load Image** and **Detect Faces** in the place of **Draw Demo "
     "Photo**, choose the published models, and in **Align Faces** the template `ffhq` and the "
@@ -248,6 +253,85 @@ def frames() -> Workflow:
     return flow
 
 
+def keep_occluders() -> Workflow:
+    """A microphone before the face, which the edit leaves alone."""
+    flow = Workflow(
+        "keep_occluders",
+        "## What lies before the face stays\n\nA microphone is drawn before the target's mouth, "
+        "and found again by its colour. **Guided Face Sampler** takes that mask as `keep`: the "
+        "microphone comes out bit for bit, and the identity term never sees it.\n\nFor photographs "
+        "any mask will do: a painted one (**Load Image**, *Open in MaskEditor*), or one of "
+        'ComfyUI\'s own **SAM3 Detect** with the text "microphone, hand". Glasses, hair and hats '
+        "need none: `keep_parts` of **Face Mask** holds them.",
+    )
+    models = demo_models(flow)
+    flow.group("Pictures")
+    pair = flow.own("DrawDemoPortraits", seed=0, pairs=1)
+    microphone = flow.add(
+        "EmptyImage", "A microphone", width=12, height=22, batch_size=1, color=MICROPHONE
+    )
+    target = flow.add(
+        "ImageCompositeMasked",
+        "The target with it",
+        destination=pair["target"],
+        source=microphone["IMAGE"],
+        x=28,
+        y=42,
+        resize_source=False,
+    )
+    keep = flow.add(
+        "ImageColorToMask", "Found by its colour", image=target["IMAGE"], color=MICROPHONE
+    )
+    analysis = analyse(flow, models, pair["source"], target["IMAGE"])
+    chain = demo_chain(flow, models, analysis["eyes"])
+    numbers = {**sampling_of(DEMO), "keep": keep["MASK"]}
+    edit = sample(flow, models["diffusion"], target["IMAGE"], analysis, chain, **numbers)
+    flow.group("Result")
+    flow.add("MaskPreview", "What is kept", mask=keep["MASK"])
+    side_by_side = sheet(flow, pair["source"], target["IMAGE"], analysis, edit["best"])
+    flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/keep")
+    return flow
+
+
+def mix_identities() -> Workflow:
+    """Somebody between two people."""
+    flow = Workflow(
+        "mix_identities",
+        "## Somebody between two people\n\nThe identities of two drawn people are mixed, and put "
+        "on a third. The weights of **Mix Identities** say how much of each; only ratios count."
+        "\n\n**Light Guidance** holds the target's complexion, whoever it becomes.",
+    )
+    models = demo_models(flow)
+    pair, analysis = drawn_pair(flow, models, seed=0)
+    other = flow.own("DrawDemoPortraits", "Another person", seed=12, pairs=1)
+    second = flow.own(
+        "EmbedIdentity",
+        "The other's identity",
+        identity_model=models["identity"]["identity_model"],
+        image=other["source"],
+        average=True,
+    )
+    analysis["embedding"] = flow.own(
+        "MixIdentities",
+        embedding_1=analysis["embedding"]["embedding"],
+        weight_1=0.5,
+        embedding_2=second["embedding"],
+        weight_2=0.5,
+        weight_3=1.0,
+        weight_4=1.0,
+    )
+    chain = demo_chain(flow, models, analysis["eyes"])
+    chain = flow.own("LightGuidance", **weight(LIGHT), cells=8, guidance=chain["guidance"])
+    edit = sample(flow, models["diffusion"], pair["target"], analysis, chain, **sampling_of(DEMO))
+    flow.group("Result")
+    flow.add("PreviewImage", "One person", images=pair["source"])
+    flow.add("PreviewImage", "Another", images=other["source"])
+    flow.add("PreviewImage", "The target", images=pair["target"])
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/mix")
+    return flow
+
+
 WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     face_swap_demo,
     face_swap_diffface,
@@ -257,4 +341,6 @@ WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     photo_swap,
     group_photo,
     frames,
+    keep_occluders,
+    mix_identities,
 )

@@ -78,7 +78,7 @@ def analyse(
     """What the nodes read in the pair before the edit."""
     flow.group("What is seen")
     parsed = flow.own("ParseFace", parser=models["parser"]["parser"], image=target)
-    mask = flow.own("FaceMask", parsing=parsed["parsing"], parts="face", grow=0, feather=0.0)
+    mask = flow.own("FaceMask", parsing=parsed["parsing"])
     eyes = flow.own("CropEyes", image=target, parsing=parsed["parsing"])
     embedding = flow.own(
         "EmbedIdentity",

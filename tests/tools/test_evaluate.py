@@ -29,7 +29,7 @@ def test_an_evaluation_prints_and_writes_its_table(tmp_path, capsys):
     written = json.loads((tmp_path / "evaluation.json").read_text())
     printed = capsys.readouterr().out
     assert written["command"] == "python -m tools.evaluate 1 --seed 0"
-    assert len(written["figures"]) == 12
+    assert len(written["figures"]) == 13
     assert all(figure["name"] in printed for figure in written["figures"])
 
 

@@ -12,12 +12,15 @@ from ...editor_core.demo.models import load_demo_models
 from ...editor_core.demo.pairs import draw_pairs
 from ...editor_core.files import write_json
 from ...editor_core.presets import preset
-from ...editor_core.settings import EditSettings
+from ...editor_core.settings import EditSettings, TermSettings
 from ..measures import TERM_METRICS, ablation
 from .measurements import Measurements, measure
 from .networks import load_metric_networks
 from .sweep import sweep
 from .tables import evaluation
+
+EXTRA = {"light": TermSettings(200)}
+"""Terms that the preset leaves out: their rows compare it with them and as it is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,10 +49,13 @@ def evaluate(count: int, seed: int, settings: EditSettings, out: Path) -> None:
             return measure(models, networks, pairs, settings, bar)
 
     on, off = measured("with every term", settings), {}
-    for term in TERM_METRICS:
+    for term in (each for each in TERM_METRICS if each not in EXTRA):
         no_weight = replace(getattr(settings, term), scale=0.0)
         off[term] = measured(f"without {term}", replace(settings, **{term: no_weight}))
     rows = [*evaluation(on, off["gaze"]), *(ablation(term, on, off[term]) for term in off)]
+    for term, weight in EXTRA.items():
+        extra = measured(f"with {term}", replace(settings, **{term: weight}))
+        rows.append(ablation(term, extra, on))
     print("\n".join(row.line() for row in rows))
     summary = {
         "command": f"python -m tools.evaluate {count} --seed {seed}",

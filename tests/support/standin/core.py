@@ -88,6 +88,59 @@ class ImageScale(io.ComfyNode):
         return io.NodeOutput(x.movedim(1, -1))
 
 
+class EmptyImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        numbers = [io.Int.Input(each) for each in ("width", "height", "batch_size", "color")]
+        return io.Schema(node_id="EmptyImage", inputs=numbers, outputs=[io.Image.Output()])
+
+    @classmethod
+    def execute(cls, width: int, height: int, batch_size: int, color: int) -> io.NodeOutput:
+        levels = torch.tensor([color >> 16, color >> 8 & 0xFF, color & 0xFF])
+        return io.NodeOutput((levels / 255).expand(batch_size, height, width, 3))
+
+
+class ImageCompositeMasked(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ImageCompositeMasked",
+            inputs=[
+                io.Image.Input("destination"),
+                io.Image.Input("source"),
+                io.Int.Input("x"),
+                io.Int.Input("y"),
+                io.Boolean.Input("resize_source"),
+                io.Mask.Input("mask", optional=True),
+            ],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, destination: Tensor, source: Tensor, x: int, y: int, resize_source: bool
+    ) -> io.NodeOutput:
+        made = destination.clone()
+        height, width = source.shape[1:3]
+        made[:, y : y + height, x : x + width] = source
+        return io.NodeOutput(made)
+
+
+class ImageColorToMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ImageColorToMask",
+            inputs=[io.Image.Input("image"), io.Int.Input("color")],
+            outputs=[io.Mask.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image: Tensor, color: int) -> io.NodeOutput:
+        levels = (image * 255).round().int() * torch.tensor([1 << 16, 1 << 8, 1])
+        return io.NodeOutput((levels.sum(3) == color).float())
+
+
 class MaskPreview(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -114,5 +167,8 @@ class PreviewAny(io.ComfyNode):
 
 CORE = {
     node.define_schema().node_id: node
-    for node in (LoadImage, SaveImage, PreviewImage, ImageScale, MaskPreview, PreviewAny)
+    for node in (
+        *(LoadImage, SaveImage, PreviewImage, ImageScale, MaskPreview, PreviewAny),
+        *(EmptyImage, ImageCompositeMasked, ImageColorToMask),
+    )
 }
