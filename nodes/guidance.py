@@ -122,6 +122,12 @@ class IdentityGuidance(TermNode):
             options=[
                 *setting_inputs(EditSettings, "views"),
                 *setting_inputs(RandomViews, *VIEW_LIMITS),
+                optional(
+                    sockets.Embedding,
+                    "embedding",
+                    "Somebody else than the sampler's embedding, for instance in the region of a "
+                    "mask; one, or one a target.",
+                ),
             ],
         )
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..declare import setting
 from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator, GazeGoal
-from ..face.identity import IdentityEncoder, identity_distance
+from ..face.identity import IdentityEncoder, identity_distance, one_for_each
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
 from ..images import resize
 from ..models.lpips import Lpips
@@ -67,16 +67,23 @@ class GuidanceTerm(TermSettings, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityTerm(GuidanceTerm):
-    """1 - cos between the face in the mask and the source's identity, mean over random views."""
+    """1 - cos between the face in the mask and the source's identity, mean over random views.
+
+    An `embedding` (n or 1,E) of its own is somebody else's than the batch's source; with a `mask`,
+    that person's in one region.
+    """
 
     name: ClassVar[str] = "identity"
     identity: IdentityEncoder
     views: Views = RandomViews()
+    embedding: Tensor | None = None
 
     def bind(self, batch: EditBatch) -> Loss:
-        if batch.embedding is None:
+        embedding = batch.embedding if self.embedding is None else self.embedding
+        if embedding is None:
             raise ValueError("identity guidance needs an embedding, got none: embed the source")
-        source, mask = batch.repeated(batch.embedding), batch.repeated(batch.mask)
+        embedding = one_for_each(embedding.to(batch.target.device), len(batch.target), "targets")
+        source, mask = batch.repeated(embedding), batch.repeated(batch.mask)
         encoder, view = self.identity, batch.viewer_of(self.identity)
 
         def loss(image: Tensor) -> Tensor:

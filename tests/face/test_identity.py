@@ -90,6 +90,8 @@ def test_its_own_template_is_resized_as_a_whole(generator):
 def test_points_of_other_pictures_are_refused():
     with pytest.raises(ValueError, match=r"shape \(1, 5, 2\), expected \(2, 5, 2\): give left eye"):
         embed_identity(tiny_encoder(), torch.zeros(2, 3, *SIZE), points=torch.zeros(1, 5, 2))
+
+
 def _unit(*numbers):
     return F.normalize(torch.tensor([numbers], dtype=torch.float64), dim=1)
 

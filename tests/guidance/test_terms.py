@@ -197,6 +197,20 @@ def test_identity_needs_an_embedding_of_its_own_length():
         term.bind(other)(image)
 
 
+def test_identity_may_be_somebody_elses():
+    """With an embedding of its own the term is what it is where the batch's source is that one."""
+    image, views = pictures(BATCH, 2), RandomViews(1)
+    other = tiny_encoder().embed(pictures(BATCH, 5))
+    own = IdentityTerm(identity=tiny_encoder(), views=views, embedding=other)
+    plain = IdentityTerm(identity=tiny_encoder(), views=views)
+    expected = plain.bind(batch_of(pictures(BATCH, 1), embedding=other))(image)
+    for embedding in (None, tiny_encoder().embed(pictures(BATCH, 1))):
+        batch = batch_of(pictures(BATCH, 1), embedding=embedding)
+        torch.testing.assert_close(own.bind(batch)(image), expected)
+    with pytest.raises(ValueError, match="got 2 embeddings for 3 targets"):
+        own.bind(batch_of(pictures(3, 1)))
+
+
 def test_parsing_sums_over_its_parts():
     batch, image = batch_of(pictures(BATCH, 1)), pictures(BATCH, 2)
     term = ParsingTerm(parser=tiny_parser())
