@@ -51,7 +51,8 @@ def test_a_converted_file_says_what_it_was(tmp_path):
     metadata = read_checkpoint(out).metadata
     assert metadata["source"] == "diffface/GazeEstimator.pt" and metadata["sha256"] == sha256(path)
     assert (metadata["licence"], metadata["family"]) == ("none stated (by its name)", "EyeNet")
-    assert metadata["kind"] == "gaze" and metadata["config"] == asdict(TINY_EYENET)
+    config = {**asdict(TINY_EYENET), "frame": "camera"}
+    assert metadata["kind"] == "gaze" and metadata["config"] == config
 
 
 def test_what_was_assumed_is_assumed_again(tmp_path):
