@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.models.eyenet import EyeNet
+from guided_face_edit.editor_core.models.sface import SFace
+from guided_face_edit.tests.support.families import SMALL_SFACE, randomised
+from guided_face_edit.tests.support.onnx_export import export
 from guided_face_edit.tests.support.running import BY_NAME, run
 from guided_face_edit.tests.support.tiny import TINY_EYENET
 
@@ -49,3 +52,17 @@ def test_a_model_file_is_converted_into_the_folder_of_its_kind(folders, eyes_fil
     run("ConvertModelFile", **inputs | {"overwrite": True})
     with pytest.raises(ValueError, match=r'"\.\./x\.safetensors" leads out of .*gaze'):
         run("ConvertModelFile", **inputs | {"save_as": "../x.safetensors"})
+
+
+def test_an_onnx_file_is_loaded_and_converted(folders, pair):
+    folder = Path(folders.models_dir, "face_edit", "identity")
+    (folder / "net.onnx").write_bytes(export(randomised(SFace(SMALL_SFACE))))
+    assert "net.onnx" in folders.get_filename_list("face_edit_identity")
+    convert = {"model_file": "identity/net.onnx", "save_as": "", "half": False, "overwrite": False}
+    assert "SFace, identity" in run("ConvertModelFile", **convert)[0]
+    embeddings = []
+    for name in ("net.onnx", "net.safetensors"):
+        (model,) = run("LoadIdentityModel", model_name=name)
+        embeddings += run("EmbedIdentity", image=pair[0], identity_model=model)[:1]
+        (folder / name).unlink()
+    torch.testing.assert_close(*embeddings, rtol=0, atol=1e-6)
