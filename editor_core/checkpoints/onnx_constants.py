@@ -27,10 +27,6 @@ class Constants:
             return self._graph.load(maker)
         return OPERATIONS[maker.op](maker, *(self[each] for each in maker.inputs if each))
 
-    def number(self, name: str) -> float:
-        """The value of a constant that is one number."""
-        return self[name].double().item()
-
     def add(self, node: Node) -> bool:
         """Whether a node makes a constant; if so, it is one from now on."""
         stored = node.attributes.get("value") if node.op == "Constant" else None

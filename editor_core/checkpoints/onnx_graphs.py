@@ -138,10 +138,10 @@ class Walk:
         """What may bring the levels 0 to 255 to the range that the network was trained on."""
         if not self.next_is("Sub"):
             return
-        middle = self._operand(self.take("Sub"))
+        middle = self._second(self.take("Sub"))
         self.expect("the middle level", MIDDLE if abs(middle - MIDDLE) < 0.01 else middle, MIDDLE)
         node = self.take("Mul", "Div")
-        factor = self._operand(node)
+        factor = self._second(node)
         self._scale = MIDDLE * (factor if node.op == "Mul" else 1 / factor)
 
     def conv(
@@ -256,8 +256,9 @@ class Walk:
         self.expect("constants", len(names), 1)
         return names[0]
 
-    def _operand(self, node: Node) -> float:
-        value = self._values[self._constant_of(node)]
+    def _second(self, node: Node) -> float:
+        """The number that an operation subtracts from a picture, or scales it by."""
+        value = self._value(node.inputs[1])
         self.expect("numbers", value.numel(), 1)
         return value.double().item()
 

@@ -188,11 +188,16 @@ def test_numbers_of_all_types_are_read(values, typed):
     assert torch.equal(loaded, values)
 
 
-def _mean(network: nn.Module) -> bytes:
+def _darker(network: nn.Module) -> bytes:
     """A network whose picture loses another level than the middle one."""
-    return export(network, Style(levels=True)).replace(
-        tensor("1", torch.tensor([127.5])), tensor("1", torch.tensor([104.5]))
-    )
+    middle, other = (tensor("1", torch.tensor([level])) for level in (127.5, 104.5))
+    return export(network, Style(levels=True)).replace(middle, other)
+
+
+def _negative(network: nn.Module) -> bytes:
+    """A network whose picture is taken from the middle level."""
+    order, turned = (node("Sub", names, "2") for names in (["x", "1"], ["1", "x"]))
+    return export(network, Style(levels=True)).replace(order, turned)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +206,8 @@ def _mean(network: nn.Module) -> bytes:
         (lambda n: model([node("Relu", ["x"], "y")], []), "1 Relu; nearest is .*expected Conv"),
         (lambda n: model([], [], outputs=["x"]), "0 inputs"),
         (lambda n: model([node("Add", ["x", "z"], "y")], [], inputs=["x", "z"]), "2 inputs"),
-        (_mean, "expected the middle level 127.5 at step 1, got 104.5"),
+        (_darker, "expected the middle level 127.5 at step 1, got 104.5"),
+        (_negative, "one of its weights is computed"),
         (lambda n: export(nn.Sequential(n, nn.PReLU(24))), "expected outputs|another"),
     ],
 )
