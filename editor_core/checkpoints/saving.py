@@ -29,7 +29,7 @@ def save_model(
     Args:
         path: where to write; a file that is there is replaced.
         module: the network.
-        kind: what it does: diffusion, identity, parser, gaze or lpips.
+        kind: what it does: diffusion, identity, parser, gaze, lpips or landmarks.
         config: what JSON can hold: the fields of the network's configuration, and what the loader
             reads besides (`image_size` in pixels, `schedule`, ...).
         metadata: more of it, such as a licence.

