@@ -183,11 +183,12 @@ def build_terms(
     """The terms that the settings give a scale.
 
     A term's fields are named as what it needs: a model as in `FaceModels`, the `eyes` of the
-    targets, the `views` that an identity is looked at from, or the `goal` of the gaze. What is not
-    known is None.
+    targets, the `views` that an identity is looked at from, the `goal` of the gaze, or the
+    blendshapes `asked`. What is not known is None.
     """
     views = views or RandomViews(settings.views)
     known = {**models, "eyes": eyes, "views": views, "goal": settings.gaze_goal}
+    known["asked"] = settings.expression_goal.asked()
     terms = []
     for term in TERMS:
         weight = getattr(settings, term.name)

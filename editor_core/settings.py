@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .declare import check, setting, shared
+from .face.expression import ExpressionGoal
 from .face.gaze import GazeGoal
 from .face.templates import TEMPLATES
 from .guidance.terms import TermSettings
 from .guidance.views import RandomViews
 from .guidance.windows import PercentWindow
+
+SET_EXPRESSION = TermSettings(300)
+"""What the blendshapes term weighs where somebody asks for an expression."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class EditSettings:
     lpips: TermSettings = TermSettings(0)
     gaze_goal: GazeGoal = GazeGoal()
     light: TermSettings = TermSettings(0)
+    expression: TermSettings = TermSettings(0)
+    blendshapes: TermSettings = TermSettings(0)
+    expression_goal: ExpressionGoal = ExpressionGoal()
     views: int = shared(RandomViews, "copies")
     respacing: str = setting(
         "100",

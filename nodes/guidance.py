@@ -11,14 +11,16 @@ from comfy_api.latest import io
 
 from ..editor_core.declare import declared
 from ..editor_core.editing import build_terms
+from ..editor_core.face.expression import ExpressionGoal
 from ..editor_core.face.eyes import EyeBoxes
 from ..editor_core.face.gaze import GazeGoal
+from ..editor_core.face.landmarks import FaceLandmarker
 from ..editor_core.guidance import terms
 from ..editor_core.guidance.terms import GuidanceTerm, TermSettings
 from ..editor_core.guidance.views import RandomViews
 from ..editor_core.guidance.windows import PercentWindow
 from ..editor_core.presets import PRESETS
-from ..editor_core.settings import EditSettings
+from ..editor_core.settings import SET_EXPRESSION, EditSettings
 from . import host, sockets
 from .host import ManagedModel
 from .schemas import node_schema, optional, output, required, setting_inputs, widget
@@ -216,6 +218,58 @@ class LightGuidance(TermNode):
             weight=TermSettings(200),
             options=setting_inputs(terms.LightTerm, "cells"),
         )
+
+
+class LandmarkTermNode(TermNode):
+    """A node of a term that reads landmarks."""
+
+    needs = (
+        required(
+            sockets.Landmarker, "landmarker", "From Load Face Landmarker; it must see a face."
+        ),
+    )
+
+    @classmethod
+    def make(cls, landmarker: FaceLandmarker, **known: Any) -> GuidanceTerm:
+        """The term with its network."""
+        return cls.term(landmarks=landmarker, **known)
+
+
+class ExpressionGuidance(LandmarkTermNode):
+    term = terms.ExpressionTerm
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return cls.term_schema(
+            "ExpressionGuidance",
+            "Keeps the target's expression: the contours of eyes, brows and mouth, measured on the "
+            "head however it is turned.",
+            search_aliases=["landmark loss", "mouth shape", "keep expression"],
+            needs=cls.needs,
+            weight=TermSettings(300),
+        )
+
+
+class BlendshapeGuidance(LandmarkTermNode):
+    term = terms.BlendshapeTerm
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return cls.term_schema(
+            "BlendshapeGuidance",
+            "Gives the edit an expression: a smile, an open jaw, closed lids, by ARKit's "
+            "blendshapes. Those below 0 are free.",
+            search_aliases=["set expression", "smile", "arkit", "face pose"],
+            needs=cls.needs,
+            weight=SET_EXPRESSION,
+            options=setting_inputs(ExpressionGoal),
+        )
+
+    @classmethod
+    def make(cls, **known: Any) -> GuidanceTerm:
+        """The term with the blendshapes that the sliders ask for."""
+        goal = ExpressionGoal(**{name: known.pop(name) for name in declared(ExpressionGoal)})
+        return super().make(asked=goal.asked(), **known)
 
 
 class GuidancePreset(io.ComfyNode):

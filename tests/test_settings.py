@@ -69,7 +69,8 @@ def test_defaults_keep_their_bounds_and_every_help_is_a_sentence(settings):
 
 def test_every_setting_of_an_edit_is_declared_or_of_a_term_or_the_goal_of_the_gaze():
     terms = {name for name, value in vars(EditSettings()).items() if hasattr(value, "scale")}
-    assert terms | set(declared(EditSettings)) | {"gaze_goal"} == set(vars(EditSettings()))
+    goals = {"gaze_goal", "expression_goal"}
+    assert terms | set(declared(EditSettings)) | goals == set(vars(EditSettings()))
     assert set(declared(GazeGoal)) == set(vars(GazeGoal()))
 
 

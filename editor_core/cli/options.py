@@ -10,10 +10,11 @@ from torch import nn
 
 from ..autograd import gradients
 from ..declare import declared
+from ..face.expression import SLIDERS, goal_in
 from ..face.gaze import GazeGoal
 from ..loading.models import PRECISIONS, FaceModels, find_models, load_models
 from ..presets import preset
-from ..settings import EditSettings
+from ..settings import SET_EXPRESSION, EditSettings
 
 SETTINGS = (
     *("seed", "candidates", "respacing", "skip"),
@@ -41,6 +42,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     for name in SETTINGS:
         add_setting(parser, EditSettings, name)
     add_gaze_goal(parser)
+    parser.add_argument(
+        "--expression",
+        type=goal_in,
+        metavar="NAME=VALUE,...",
+        help="what the edit shows, 0 to 1, as smile=0.8,jaw_open=0.2: "
+        f"{', '.join(SLIDERS)}, or ARKit's blendshapes by name",
+    )
 
 
 def add_gaze_goal(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +60,11 @@ def settings_of(arguments: argparse.Namespace) -> EditSettings:
     """The preset with what the user gave in its place."""
     given = {name: getattr(arguments, name) for name in SETTINGS}
     chosen = {name: value for name, value in given.items() if value is not None}
-    return with_gaze_goal(replace(preset(arguments.preset), **chosen), arguments)
+    settings = with_gaze_goal(replace(preset(arguments.preset), **chosen), arguments)
+    if arguments.expression is None:
+        return settings
+    weight = settings.blendshapes if settings.blendshapes.scale else SET_EXPRESSION
+    return replace(settings, blendshapes=weight, expression_goal=arguments.expression)
 
 
 def with_gaze_goal(settings: EditSettings, arguments: argparse.Namespace) -> EditSettings:

@@ -72,13 +72,19 @@ def fit_head(points: Tensor) -> tuple[Tensor, Tensor]:
     table = points.new_tensor(RIGID)
     weight = (table[:, 1] / table[:, 1].sum())[:, None]
     face = table[:, 2:] * table.new_tensor([1, -1, -1])
-    found = points[:, [int(row[0]) for row in RIGID]]
     face = face - (face * weight).sum(0)
-    found = found - (found * weight).sum(1, keepdim=True)
+    found = points[:, [int(row[0]) for row in RIGID]] - head_centre(points)
     u, s, vh = torch.linalg.svd((found * weight).mT @ face)
     flip = torch.ones_like(s)
     flip[:, 2] = (u @ vh).det().sign()
     return u * flip[:, None] @ vh, (s * flip).sum(1) / (face.square() * weight).sum()
+
+
+def head_centre(points: Tensor) -> Tensor:  # (B,478,3) -> (B,1,3)
+    """The middle of the landmarks that expressions move least."""
+    table = points.new_tensor(RIGID)
+    weight = (table[:, 1] / table[:, 1].sum())[:, None]
+    return (points[:, [int(row[0]) for row in RIGID]] * weight).sum(1, keepdim=True)
 
 
 def pose_angles(pose: Tensor) -> Tensor:  # (B,3,3) -> (B,3)

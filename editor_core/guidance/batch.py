@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Generator, Tensor
 
 from ..face.identity import IdentityEncoder, embed_identity
+from ..face.landmarks import FaceLandmarker, locate_landmarks
 from ..face.parsing import FaceParser, FaceParsing, parse_face
 from ..images import to_mask
 
@@ -49,6 +50,12 @@ class EditBatch:
 
     def _points(self) -> Tensor | None:
         return None if self.points is None else self.repeated(self.points)
+
+    def mesh_by(self, landmarker: FaceLandmarker) -> Callable[[Tensor], Tensor]:
+        """What finds the landmarks (B,478,3) of edits, each where its target's settled."""
+        _, affine = locate_landmarks(landmarker, self.target, self.points)
+        affine = self.repeated(affine)
+        return lambda image: landmarker.landmarks(image, affine)
 
     def parsing_by(self, parser: FaceParser) -> FaceParsing:
         """The targets as that parser sees them; each parser is asked once a run."""

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from ..declare import setting
+from ..face.expression import expression_of
 from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator, GazeGoal
 from ..face.identity import IdentityEncoder, identity_distance, one_for_each
+from ..face.landmarks import FaceLandmarker
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
 from ..images import resize
 from ..models.lpips import Lpips
@@ -197,6 +199,44 @@ class LightTerm(GuidanceTerm):
         return loss
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExpressionTerm(GuidanceTerm):
+    """Mean squared distance, in cm of a head, of eyes, brows and mouth to the target's contours.
+
+    They are compared in each head's own axes, see `expression_of`.
+    """
+
+    name: ClassVar[str] = "expression"
+    landmarks: FaceLandmarker
+
+    def bind(self, batch: EditBatch) -> Loss:
+        face = batch.mesh_by(self.landmarks)
+        with torch.no_grad():
+            target = expression_of(face(batch.repeated(batch.target)))
+        return lambda image: (expression_of(face(image)) - target).square().sum(2).mean(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendshapeTerm(GuidanceTerm):
+    """Mean squared difference of blendshapes to those `asked` (n or 1,52), NaN where free."""
+
+    name: ClassVar[str] = "blendshapes"
+    landmarks: FaceLandmarker
+    asked: Tensor
+
+    def bind(self, batch: EditBatch) -> Loss:
+        face = batch.mesh_by(self.landmarks)
+        asked = one_for_each(self.asked.to(batch.target), len(batch.target), "targets")
+        asked = batch.repeated(asked)
+        count = asked.isfinite().sum(1).clamp(min=1)
+
+        def loss(image: Tensor) -> Tensor:
+            shown = self.landmarks.blendshapes(face(image))
+            return torch.where(asked.isfinite(), shown - asked, 0).square().sum(1) / count
+
+        return loss
+
+
 TERMS: tuple[type[GuidanceTerm], ...] = (
     IdentityTerm,
     ParsingTerm,
@@ -204,6 +244,8 @@ TERMS: tuple[type[GuidanceTerm], ...] = (
     PixelTerm,
     LpipsTerm,
     LightTerm,
+    ExpressionTerm,
+    BlendshapeTerm,
 )
 """Every kind of term, in the order in which an edit applies them."""
 

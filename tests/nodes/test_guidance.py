@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.face.gaze import GazeGoal
-from guided_face_edit.editor_core.guidance.terms import TERMS
+from guided_face_edit.editor_core.face.landmarks import FaceLandmarker
+from guided_face_edit.editor_core.guidance.terms import TERMS, BlendshapeTerm
 from guided_face_edit.editor_core.models.l2cs import L2CS
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.guidance import Chain, TermNode
+from guided_face_edit.nodes.host import ManagedModel
+from guided_face_edit.tests.support.mesh import WarpedMesh
 from guided_face_edit.tests.support.running import identity_and_pixel, load, run, sample
 from guided_face_edit.tests.support.tiny import TINY_L2CS
 
@@ -33,7 +36,14 @@ def wired(node, eyes):
     """Everything that a node must be wired to."""
     sockets = {each.id: each.io_type for each in node.GET_SCHEMA().inputs if not each.optional}
     known = {name: load(MODELS[kind]) for name, kind in sockets.items() if kind in MODELS}
+    known |= {"landmarker": small_landmarker()} if "landmarker" in sockets else {}
     return known | ({"eyes": eyes} if "eyes" in sockets else {})
+
+
+def small_landmarker():
+    """A mesh that sees a head in any picture; none is bundled."""
+    network = WarpedMesh().requires_grad_(False)
+    return ManagedModel.of(FaceLandmarker(network, size=36), network)
 
 
 def test_every_term_has_one_node():
@@ -44,7 +54,8 @@ def test_every_term_has_one_node():
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: term.name)
 def test_a_term_guides_an_edit(term, pair, mask, embedding, eyes):
     node = TERM_NODES[term]
-    (chain,) = run(node.__name__, scale=20.0, **wired(node, eyes), **ALWAYS)
+    asked = {"smile": 1.0} if term is BlendshapeTerm else {}
+    (chain,) = run(node.__name__, scale=20.0, **wired(node, eyes), **ALWAYS, **asked)
     assert [type(each) for each in chain.terms] == [term]
     _, free, _ = sample(pair, mask, embedding, guidance=None, candidates=1)
     _, best, metrics = sample(pair, mask, embedding, guidance=chain, candidates=1)

@@ -4,11 +4,13 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ...editor_core.face.head import RIGID
 from ...editor_core.face.landmarks import CONTOURS
 from ...editor_core.face.resampling import transform
 from ...editor_core.face.templates import similarity
+from ...editor_core.models.blendshapes import Blendshapes
 
 MORE = {  # of MediaPipe's canonical face, in cm: x, y up, z forwards
     1: (0.0, -1.126865, 7.475604),
@@ -18,6 +20,7 @@ MORE = {  # of MediaPipe's canonical face, in cm: x, y up, z forwards
     473: (3.18175, 2.635786, 3.826339),
 }
 SPOTS = ((33, 133), (362, 263), (61, 291))  # red, green and blue lie between these points
+CELLS = 6  # along a picture's side, whose means a `WarpedMesh` reads
 RED_GREEN_BLUE = 2.0  # cm, the deviation of a spot
 
 
@@ -78,3 +81,20 @@ class SpotMesh(nn.Module):
         depth = self.depth.to(x) * scale * head[None, :, 2:]
         presence = (total.amin(1) > 1).to(x)
         return torch.cat([places, depth.expand(len(x), -1, 1)], 2), presence
+
+
+class WarpedMesh(nn.Module):
+    """A head in the middle whose points every part of the picture moves, with blendshapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(7)
+        self.weight = nn.Parameter(torch.randn(3 * CELLS**2, 478 * 3, generator=generator) * 0.05)
+        self.register_buffer("head", head_points())
+        self.blendshapes = Blendshapes()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B,3,S,S) in [0,1] -> the points (B,478,3) in pixels, and that they are a face's (B,)"""
+        cells = adaptive_avg_pool2d(x, CELLS).flatten(1)
+        moved = self.head + (cells @ self.weight).tanh().unflatten(1, (478, 3))
+        return (moved / 25 + 0.5) * x.shape[3], torch.ones_like(cells[:, 0])

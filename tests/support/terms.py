@@ -13,12 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...editor_core.face.expression import EXPRESSION_POINTS
 from ...editor_core.face.eyes import EyeBoxes
 from ...editor_core.face.gaze import Frame, GazeEstimator, GazeGoal
+from ...editor_core.face.head import RIGID, fit_head
+from ...editor_core.face.landmarks import locate_landmarks
 from ...editor_core.face.parsing import FACE_PARTS
 from ...editor_core.guidance.batch import EditBatch
 from ...editor_core.guidance.terms import (
+    BlendshapeTerm,
     BoundTerm,
+    ExpressionTerm,
     GazeTerm,
     GuidanceTerm,
     IdentityTerm,
@@ -29,7 +34,14 @@ from ...editor_core.guidance.terms import (
     bind_terms,
 )
 from ...editor_core.guidance.views import RandomViews
-from .tiny import tiny_encoder, tiny_estimator, tiny_face_estimator, tiny_lpips, tiny_parser
+from .tiny import (
+    tiny_encoder,
+    tiny_estimator,
+    tiny_face_estimator,
+    tiny_landmarker,
+    tiny_lpips,
+    tiny_parser,
+)
 
 SIZE = 32
 
@@ -171,6 +183,39 @@ def tent_weights(size: int, cells: int) -> Tensor:  # (cells,size)
     return tent / tent.sum(1, keepdim=True)
 
 
+def _mesh(target: Tensor) -> tuple[Tensor, Tensor]:
+    """The landmarks (n,478,3) of targets, and where they were found."""
+    return locate_landmarks(tiny_landmarker(), target)
+
+
+def _expected_expression(target: Tensor, image: Tensor) -> Tensor:
+    """Point by point, in a head's axes: those of the pose, from the middle of what is rigid."""
+    (there, affine), loss = _mesh(target), torch.zeros(len(image), dtype=torch.float64)
+    here, numbers = tiny_landmarker().landmarks(image, affine), [int(row[0]) for row in RIGID]
+    weight = torch.tensor([row[1] for row in RIGID], dtype=torch.float64)
+    for row, heads in enumerate(zip(there, here, strict=True)):
+        places = []
+        for head in heads:
+            pose, scale = (each[0] for each in fit_head(head[None]))
+            middle = (head[numbers] * weight[:, None]).sum(0) / weight.sum()
+            turned = torch.stack([pose.T @ (head[k] - middle) for k in EXPRESSION_POINTS])
+            places.append(turned[:, :2] / scale)
+        loss[row] = (places[1] - places[0]).norm(dim=1).square().mean()
+    return loss
+
+
+def _asked(rows: slice) -> Tensor:  # -> (n,52)
+    """What the targets show, of two blendshapes; the others are free."""
+    shown = tiny_landmarker().blendshapes(_mesh(pictures(3, 1)[rows])[0])
+    return torch.where(torch.arange(52) % 30 == 3, shown, torch.nan)
+
+
+def _expected_blendshapes(target: Tensor, image: Tensor) -> Tensor:
+    landmarker, asked = tiny_landmarker(), _asked(slice(0, len(image)))
+    shown = landmarker.blendshapes(landmarker.landmarks(image, _mesh(target)[1]))
+    return sum(((shown - asked)[:, k] ** 2 / 2 for k in (3, 33)), torch.zeros(len(image)))
+
+
 ROWS = (
     TermRow(
         "identity",
@@ -190,6 +235,16 @@ ROWS = (
     ),
     *(_gaze_row(goal, degrees) for goal, degrees in GOALS.items()),
     TermRow("lpips", lambda rows, **s: LpipsTerm(lpips=tiny_lpips(), **s), _expected_lpips),
+    TermRow(
+        "expression",
+        lambda rows, **s: ExpressionTerm(landmarks=tiny_landmarker(), **s),
+        _expected_expression,
+    ),
+    TermRow(
+        "blendshapes",
+        lambda rows, **s: BlendshapeTerm(landmarks=tiny_landmarker(), asked=_asked(rows), **s),
+        _expected_blendshapes,
+    ),
     TermRow("light", lambda rows, **s: LightTerm(cells=4, **s), _expected_light),
     TermRow(
         "pixel",

@@ -11,6 +11,7 @@ from torch import nn
 from ...editor_core.diffusion.process import DiffusionModel, GaussianDiffusion
 from ...editor_core.face.gaze import EyeGazeEstimator, FaceGazeEstimator
 from ...editor_core.face.identity import IdentityEncoder
+from ...editor_core.face.landmarks import FaceLandmarker
 from ...editor_core.face.parsing import FaceParser
 from ...editor_core.loading.models import FaceModels
 from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
@@ -20,6 +21,7 @@ from ...editor_core.models.l2cs import L2CS, L2CSConfig
 from ...editor_core.models.lpips import Lpips
 from ...editor_core.models.unet import UNet, UNetConfig
 from ...editor_core.models.unet2d import UNet2DConfig
+from .mesh import WarpedMesh
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -75,6 +77,11 @@ def tiny_parser() -> FaceParser:
 @cache
 def tiny_encoder() -> IdentityEncoder:
     return IdentityEncoder(seeded(lambda: IResNet(TINY_ENCODER)), size=32)
+
+
+@cache
+def tiny_landmarker() -> FaceLandmarker:
+    return FaceLandmarker(seeded(WarpedMesh), size=36)
 
 
 @cache
