@@ -203,8 +203,8 @@ def figures(name: str) -> Mapping[str, Any]:
     return json.loads((BENCHMARKS / name).read_text(encoding="utf-8"))
 
 
-def evaluation() -> str:
-    """The evaluation of the drawn world, each figure with its interval."""
+def evaluation(of: str = "evaluation") -> str:
+    """A table of the drawn world, each figure with its interval."""
     rows = [
         (
             each["name"],
@@ -212,7 +212,7 @@ def evaluation() -> str:
             f"{rounded(each['low'])} to {rounded(each['high'])}",
             each["required"],
         )
-        for each in figures("demo/evaluation.json")["figures"]
+        for each in figures(f"demo/{of}.json")["figures"]
     ]
     return markdown_table(("figure", "value", "95% interval", "required"), rows)
 

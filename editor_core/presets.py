@@ -8,6 +8,23 @@ from .settings import EditSettings
 
 DIFFFACE = EditSettings()  # whose defaults are the published implementation's
 
+_OFF = TermSettings(0)
+_DEMO = EditSettings(  # for the bundled models of 64 pixels
+    identity=TermSettings(60),
+    parsing=TermSettings(20),
+    gaze=TermSettings(40, PercentWindow(0.3, 1.0)),
+    pixel=TermSettings(50),
+    lpips=TermSettings(100),
+    views=2,
+    respacing="20",
+    skip=2,
+    sampler="ddim",
+    seed=0,
+    ramp_end=0.75,
+    clip_denoised=True,
+    template="demo",
+)
+
 PRESETS = {
     "diffface": DIFFFACE,  # its bugs fixed
     "diffface-exact": replace(  # with its bugs, for parity with published results
@@ -16,20 +33,18 @@ PRESETS = {
     "paper": replace(  # the scales that the paper gives, arXiv 2212.13344
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
     ),
-    "demo": EditSettings(  # for the bundled models of 64 pixels
-        identity=TermSettings(60),
-        parsing=TermSettings(20),
-        gaze=TermSettings(40, PercentWindow(0.3, 1.0)),
-        pixel=TermSettings(50),
-        lpips=TermSettings(100),
-        views=2,
-        respacing="20",
-        skip=2,
-        sampler="ddim",
-        seed=0,
-        ramp_end=0.75,
-        clip_denoised=True,
-        template="demo",
+    "demo": _DEMO,
+    "demo-gaze": replace(  # the eyes alone, free to look elsewhere; the source is the target
+        _DEMO,
+        gaze=TermSettings(250, PercentWindow(0.0, 1.0)),
+        parsing=TermSettings(10),
+        identity=_OFF,
+        pixel=_OFF,
+        lpips=_OFF,
+        ramp_end=0.3,
+        gradient="estimate",
+        parts="l_eye, r_eye",
+        grow=2,
     ),
 }
 
@@ -38,7 +53,7 @@ def preset(name: str) -> EditSettings:
     """Settings by name.
 
     Args:
-        name: One of `PRESETS`: "diffface", "diffface-exact", "paper" or "demo".
+        name: One of `PRESETS`: "diffface", "diffface-exact", "paper", "demo" or "demo-gaze".
 
     Raises:
         ValueError: There is no preset of that name.

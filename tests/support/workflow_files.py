@@ -21,6 +21,7 @@ NAMES = (
     "frames",
     "keep_occluders",
     "mix_identities",
+    "set_gaze",
 )
 SAMPLER = "FaceEdit_GuidedFaceSampler"
 

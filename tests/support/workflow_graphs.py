@@ -12,6 +12,7 @@ from ...editor_core.presets import preset
 from .workflow_parts import (
     DEMO,
     DEMO_SIZE,
+    GAZE,
     Workflow,
     align,
     analyse,
@@ -20,6 +21,7 @@ from .workflow_parts import (
     drawn_pair,
     drawn_photo,
     edit_photo,
+    gaze_chain,
     preset_chain,
     sample,
     sampling_of,
@@ -138,6 +140,39 @@ def candidates_and_metrics() -> Workflow:
             format=kind,
         )
     flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/best")
+    return flow
+
+
+def set_gaze() -> Workflow:
+    """Other eyes for the same face."""
+    flow = Workflow(
+        "set_gaze",
+        "## Set where the eyes look\n\nEdits the eyes alone, and keeps whose they are: the mask "
+        "covers `l_eye, r_eye`, the identity is the target's own, and nothing holds the pixels. "
+        "`pitch` and `yaw` of **Gaze Guidance** are degrees upwards and to the right; `set-each` "
+        "gives each eye its own, `keep` changes nothing, and `at-camera` is eye contact, with a "
+        "published gaze model.\n\nFor photos: Align Faces before it, and `faces` on Crop Eyes and "
+        "the sampler.",
+    )
+    models = demo_models(flow)
+    flow.group("Pictures")
+    pair = flow.own("DrawDemoPortraits", seed=9, pairs=1)
+    target = pair["target"]
+    analysis = analyse(flow, models, target, target)
+    analysis["mask"].inputs |= {"parts": GAZE.parts, "grow": GAZE.grow}
+    chain = gaze_chain(flow, models, analysis["eyes"])
+    numbers = {**sampling_of(GAZE), "candidates": 1}
+    edit = sample(flow, models["diffusion"], target, analysis, chain, **numbers)
+    flow.group("Result")
+    gaze = flow.own(
+        "EstimateGaze",
+        gaze_model=models["gaze"]["gaze_model"],
+        image=edit["best"],
+        eyes=analysis["eyes"]["eyes"],
+    )
+    flow.add("PreviewImage", "Before", images=target)
+    flow.add("PreviewAny", "Where the edit looks, by its own guide", source=gaze["text"])
+    flow.own("SaveEditedImage", "After", images=edit["best"], filename_prefix="face_edit/gaze")
     return flow
 
 
@@ -343,4 +378,5 @@ WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     frames,
     keep_occluders,
     mix_identities,
+    set_gaze,
 )

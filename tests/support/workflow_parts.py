@@ -10,7 +10,7 @@ from ...editor_core.guidance.terms import TermSettings
 from ...editor_core.presets import preset
 from ...editor_core.settings import EditSettings
 
-DEMO, DEMO_SIZE = preset("demo"), 64
+DEMO, GAZE, DEMO_SIZE = preset("demo"), preset("demo-gaze"), 64
 
 
 @dataclass
@@ -120,6 +120,21 @@ def demo_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node) -> Node:
         guidance=chain["guidance"],
     )
     return flow.own("PixelGuidance", **weight(DEMO.pixel), guidance=chain["guidance"])
+
+
+def gaze_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node) -> Node:
+    """What sets a gaze: the shape of the eyes is kept, and where they look is asked."""
+    flow.group("Guidance")
+    chain = flow.own("ParsingGuidance", parser=models["parser"]["parser"], **weight(GAZE.parsing))
+    return flow.own(
+        "GazeGuidance",
+        gaze_model=models["gaze"]["gaze_model"],
+        eyes=eyes["eyes"],
+        **weight(GAZE.gaze),
+        mode="set",
+        yaw=15.0,
+        guidance=chain["guidance"],
+    )
 
 
 def preset_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node, name: str) -> Node:

@@ -1,0 +1,1 @@
+"""Asks drawn people to look somewhere, and measures where they look."""

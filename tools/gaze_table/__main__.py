@@ -1,0 +1,5 @@
+"""`python -m tools.gaze_table`."""
+
+from tools import run
+
+raise SystemExit(run("gaze_table"))
