@@ -1,6 +1,6 @@
 """Loads the root as the package `guided_face_edit`: under a name of its own, as a host would."""
 
-import importlib.util
+import runpy
 import sys
 import tempfile
 from pathlib import Path
@@ -9,22 +9,10 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = "guided_face_edit"
-
-
-def _load_package() -> None:
-    spec = importlib.util.spec_from_file_location(
-        PACKAGE, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[PACKAGE] = package
-    spec.loader.exec_module(package)
-
 
 # Off the path, the pack's own `nodes/` cannot shadow ComfyUI's `nodes.py`.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-_load_package()
+runpy.run_path(str(ROOT / "tools" / "__init__.py"))["load_checkout"]()
 
 from guided_face_edit.tests.support.standin.modules import install  # noqa: E402  the package is there only now
 
