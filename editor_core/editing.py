@@ -16,6 +16,7 @@ from .diffusion.blending import composite
 from .diffusion.noise import PerImageNoise
 from .diffusion.process import DiffusionModel
 from .diffusion.sampling import StepCallback
+from .face.errors import require_no_faults
 from .face.eyes import EyeBoxes, find_eyes
 from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
 from .face.parsing import (
@@ -279,7 +280,8 @@ def make_batch(
     if points is not None:
         require_points(points, len(target))
     kept = None if keep is None else to_mask(keep, target, "keep", empty=True).to(model.device)
-    area = to_mask(mask, target).to(model.device)
+    area = to_mask(mask, target, empty=True).to(model.device)
+    require_no_faults(empty_masks(area[:, 0]), "target")
     return EditBatch(
         target=signed(target).to(model.device),
         mask=area if kept is None else area * (1 - kept),
@@ -292,6 +294,12 @@ def make_batch(
         template=template,
         points=None if points is None else points.to(model.device),
     )
+
+
+def empty_masks(mask: Tensor) -> dict[int, str]:  # (n,H,W)
+    """What is wrong with the rows of a mask that has no white there."""
+    fault = "has an empty mask, expected some white: paint where it may change, or leave it out"
+    return dict.fromkeys((mask.amax((1, 2)) <= 0).nonzero().flatten().tolist(), fault)
 
 
 def final_mask(

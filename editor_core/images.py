@@ -109,7 +109,7 @@ def to_mask(
         raise ValueError(f"{name} is {h}x{w}, image is {height}x{width}: resize the mask first")
     _require_range(mask, name)
     if not empty:
-        _require_filled(mask)
+        _require_filled(mask, name)
     return mask[:, None].expand(image.shape[0], -1, -1, -1).to(image.dtype, copy=True)
 
 
@@ -127,11 +127,12 @@ def _require_range(x: Tensor, name: str) -> None:
         )
 
 
-def _require_filled(mask: Tensor) -> None:
+def _require_filled(mask: Tensor, name: str) -> None:
     empty = (mask.amax((1, 2)) <= 0).nonzero().flatten().tolist()
     if empty:
+        which = f"{name} {empty[0]}" if len(mask) > 1 else name
         raise ValueError(
-            f"mask {empty[0]} is empty, expected values above 0 where to edit: "
+            f"{which} is empty, expected values above 0 where to edit: "
             "paint the face, or leave the mask out"
         )
 

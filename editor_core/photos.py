@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .diffusion.sampling import StepCallback
-from .editing import EditResult, edit_aligned
+from .editing import EditResult, edit_aligned, empty_masks
 from .face.aligning import align_faces, crop_faces, crop_masks
 from .face.errors import FaceError, require_if_missing, require_no_faults, without_faulty
 from .face.finding import eye_corners_of, require_masks
@@ -173,7 +173,8 @@ def cut_edit_paste(
 
     `mask` is of the photos (1 or frames,H,W), or of the crops (n,S,S); `keep` is of the photos;
     `noise` as in the settings, and `numbers` which noise of its own each face has, by default that
-    of its row. Passing through (`if_missing`), a face whose mask is empty stays as it is.
+    of its row. Passing through (`if_missing`), a face whose mask is empty stays as it is, and its
+    candidates are its crop.
     """
     if noise == "per person" and faces.person is None:
         raise ValueError("noise per person needs tracked faces: track them, or use noise per image")
@@ -188,9 +189,10 @@ def cut_edit_paste(
     mask, left = filled_masks(mask, faces, if_missing)
     crops = crop_faces(photos, faces).image
     result = edit(CropBatch(unit(crops), mask, kept, people, points_in_crops(faces)))
+    if left:
+        result = with_faces_left(result, unit(crops), left.rows)
     edited = signed(result.pictures[:, 0].float()).to(crops)
     where = (result.mask[:, 0] > 0).to(crops)  # the edit is composed by the mask's greys already
-    where[left.rows if left else []] = 0
     pasted = paste_faces(photos, faces, edited, where, pasting, keep=keep)
     flickers = flicker(faces, crops, edited)
     if len(flickers):
@@ -205,15 +207,21 @@ def filled_masks(
     require_if_missing(if_missing)
     if mask is None or len(mask) != len(faces):
         return mask, None
-    empty = (mask.amax((1, 2)) == 0).nonzero().flatten().tolist()
-    fault = "has an empty mask, expected some white: paint where it may change, or leave it out"
     try:
-        require_no_faults(dict.fromkeys(empty, fault), "face", faces.names())
+        require_no_faults(empty_masks(mask), "face", faces.names())
     except FaceError as error:
         if if_missing == "error":
             raise
-        return mask.index_fill(0, torch.tensor(empty, device=mask.device), 1), error
+        return mask.index_fill(0, torch.tensor(error.rows, device=mask.device), 1), error
     return mask, None
+
+
+def with_faces_left(result: EditResult, crops: Tensor, rows: Sequence[int]) -> EditResult:
+    """The edits, where some faces show their crop (n,3,S,S) in [0,1] as it is."""
+    pictures, mask = result.pictures.clone(), result.mask.clone()
+    pictures[rows] = crops[rows, None].to(pictures)
+    mask[rows] = 0
+    return replace(result, pictures=pictures, mask=mask)
 
 
 def crop_term(term: GuidanceTerm, faces: Faces) -> GuidanceTerm:

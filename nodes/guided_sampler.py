@@ -105,7 +105,8 @@ class GuidedFaceSampler(io.ComfyNode):
                     io.Image,
                     "candidates",
                     "All edits, target by target, best first. Identity Guidance ranks them; "
-                    "without it they come by seed. With faces, their crops, face by face.",
+                    "without it they come by seed. With faces, their crops, face by face; one "
+                    "that is passed through shows its crop as it is.",
                 ),
                 output(
                     io.Image,

@@ -203,7 +203,7 @@ def test_bad_settings_are_refused(change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask": torch.zeros(1, SIZE, SIZE)}, "mask 0 is empty"),
+        ({"mask": torch.zeros(1, SIZE, SIZE)}, "target 0 has an empty mask"),
         ({"mask": torch.ones(1, 8, 9)}, "mask is 8x9, image is 32x32: resize the mask first"),
         ({"target": torch.rand(1, 16, SIZE, 3)}, "target is 16x32, the model edits 32x32: resize"),
         ({"target": torch.rand(2, SIZE, SIZE, 3)}, "1 sources and 2 targets: give one source"),

@@ -239,7 +239,7 @@ def test_a_picture_that_is_cut_short(folder, capsys):
     ("size", "value", "message"),
     [
         (16, 255, "mask.png is 16x16, image is 32x32: resize the mask first"),
-        (32, 0, "mask 0 is empty"),
+        (32, 0, "mask.png is empty, expected values above 0 where to edit: paint the face"),
     ],
 )
 def test_masks_that_cannot_be(folder, capsys, size, value, message):

@@ -130,7 +130,7 @@ def _noop(seed):
     ("change", "message"),
     [
         ({"skip": 5}, "skip is 5 of 5 steps: skip fewer than 5"),
-        ({"mask": "empty"}, "mask 0 is empty, expected values above 0 where to edit"),
+        ({"mask": "empty"}, "target 0 has an empty mask, expected some white"),
         ({"mask": "small"}, "mask is 32x32, image is 64x64: resize the mask first"),
     ],
 )

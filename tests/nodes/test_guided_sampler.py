@@ -38,7 +38,10 @@ def test_a_batch_of_targets_shares_one_mask_and_one_identity(mask, embedding):
         ({"skip": 4}, "skip is 4 of 4 steps: skip fewer than 4"),
         ({"sampler": "euler"}, 'sampler is "euler", expected "ddpm" or "ddim"'),
         ({"mask": torch.ones(1, 32, 64)}, "mask is 32x64, image is 64x64: resize the mask first"),
-        ({"mask": torch.zeros(1, 64, 64)}, "mask 0 is empty"),
+        (
+            {"mask": torch.zeros(1, 64, 64)},
+            "target 0 has an empty mask, expected some white",
+        ),
         ({"target": torch.rand(1, 128, 96, 3)}, "target is 128x96, the model edits 64x64"),
         ({"embedding": torch.rand(3, 256)}, "got 3 embeddings for 1 targets"),
         ({"embedding": None}, "identity guidance needs an embedding"),
@@ -73,3 +76,25 @@ def test_the_sampler_keeps_what_lies_before_the_face(pair, mask, embedding):
     _, best, _ = sample(pair, mask, embedding, keep=keep, candidates=1)
     inside = (keep == 1)[..., None].expand_as(best)
     assert torch.equal(best[inside], pair[1][inside]) and not torch.equal(best, pair[1])
+
+
+def test_a_face_that_is_passed_through_shows_its_crop(drawn, aligned, embedding):
+    photo, (crops, faces, _) = drawn[0], aligned
+    mask = torch.ones(3, 64, 64)
+    mask[1] = 0
+    wired = {"model": load("FaceDiffusionModel"), "target": photo, "mask": mask, "faces": faces}
+    given = {**wired, "embedding": embedding, **QUICK, "steps": 2}
+    with pytest.raises(ValueError, match="^face 1 of picture 0 has an empty mask, expected some"):
+        run("GuidedFaceSampler", **given)
+    candidates, best, _ = run("GuidedFaceSampler", **given, if_missing="pass through")
+    torch.testing.assert_close(candidates[2:4], crops[1:2].expand(2, -1, -1, -1))
+    x, y = faces.points[1, 2].long().tolist()
+    assert torch.equal(best[0, y, x], photo[0, y, x]) and not torch.equal(best, photo)
+    assert (candidates[0] - crops[0]).abs().max() > 0.02
+
+
+def test_an_empty_mask_is_named_by_its_target(mask, embedding):
+    _, targets, _ = run("DrawDemoPortraits", seed=0, pairs=2)
+    masks = torch.cat([mask, torch.zeros_like(mask)])
+    with pytest.raises(ValueError, match="^target 1 has an empty mask, expected some white"):
+        sample((None, targets), masks, embedding)
