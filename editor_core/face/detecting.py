@@ -57,9 +57,15 @@ class FaceDetector:
             ValueError: OpenCV is not installed, or cannot read the file.
         """
         network = open_network(self.path)
+        faces = self.search(network, photos)
+        points = [settle_points(network, photos, face) for face in faces]
+        return replace(faces, points=torch.cat([faces.points[:0], *points]))
+
+    def search(self, network: Any, photos: Tensor) -> Faces:
+        """The faces as they are seen first, whose points are off where a head leans."""
         frames = [self._find_in_frame(network, photos[k : k + 1]) for k in range(len(photos))]
         found = torch.cat(frames)
-        faces = make_faces(
+        return make_faces(
             [k for k, each in enumerate(frames) for _ in each],
             _corners(found),
             found[:, 4:14].unflatten(1, (5, 2)),
@@ -67,8 +73,6 @@ class FaceDetector:
             len(photos),
             score=found[:, 14],
         )
-        points = [_look_again(network, photos, face) for face in faces]
-        return replace(faces, points=torch.cat([faces.points[:0], *points]))
 
     def _find_in_frame(self, network: Any, photo: Tensor) -> Tensor:  # (1,H,W,C) -> (n,15)
         longest = max(photo.shape[1:3])
@@ -79,34 +83,40 @@ class FaceDetector:
         return found[_suppress_doubles(found)]
 
 
-def _look_again(network: Any, photos: Tensor, face: Faces) -> Tensor:  # -> (1,5,2)
+def settle_points(network: Any, photos: Tensor, face: Faces) -> Tensor:  # -> (1,5,2)
     """A face's points, found again in upright crops until the line of the eyes stays as it is.
 
     The first points of a leaning head are off, and its crop is upright only by them.
     """
     for _ in range(LOOKS):
-        try:
-            aligned = align_faces(face, template_named("ffhq"), CROP)
-        except FaceError:  # no face, however sure the detector is
-            break
-        before = lean(face.points)
-        points = _points_in_crop(network, to_unit(crop_face(photos, aligned).image))
+        points = look_upright(network, photos, face)
         if points is None:
             break
-        face = replace(face, points=transform(invert(aligned.aligned()[0]), points))
-        if abs(math.remainder(lean(face.points).item() - before.item(), 360)) < SETTLED:
+        turned = (lean(points) - lean(face.points)).item()
+        face = replace(face, points=points)
+        if abs(math.remainder(turned, 360)) < SETTLED:
             break
     return face.points
 
 
-def _points_in_crop(network: Any, crop: Tensor) -> Tensor | None:  # (1,S,S,3) -> (1,5,2)
-    """The mean of what is found in a crop and in its mirror image, whose bias is the opposite."""
-    straight, mirrored = (
-        _middle_face(detect_faces(network, x, 1.0, LOOK_SCORE)) for x in (crop, crop.flip(2))
-    )
-    mirrored = torch.stack([CROP - mirrored[..., 0], mirrored[..., 1]], 2)[:, MIRRORED]
-    found = torch.cat([straight, mirrored])
-    return found.mean(0, keepdim=True) if len(found) else None
+def look_upright(network: Any, photos: Tensor, face: Faces, mirror: bool = True) -> Tensor | None:
+    """The points (1,5,2) of one face, found again in its upright crop; None: not found there.
+
+    With `mirror`, the mean of what is found there and in its mirror image, whose bias is the
+    opposite.
+    """
+    try:
+        aligned = align_faces(face, template_named("ffhq"), CROP)
+    except FaceError:  # no face, however sure the detector is
+        return None
+    crop = to_unit(crop_face(photos, aligned).image)
+    found = _middle_face(detect_faces(network, crop, 1.0, LOOK_SCORE))
+    if mirror:
+        x, y = _middle_face(detect_faces(network, crop.flip(2), 1.0, LOOK_SCORE)).unbind(2)
+        found = torch.cat([found, torch.stack([CROP - x, y], 2)[:, MIRRORED]])
+    if not len(found):
+        return None
+    return transform(invert(aligned.aligned()[0]), found.mean(0, keepdim=True))
 
 
 def _middle_face(found: Tensor) -> Tensor:  # (n,15) -> (0 or 1,5,2)

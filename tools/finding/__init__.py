@@ -1,0 +1,1 @@
+"""Measures how faces are found in photographs: the line of their eyes, and the score threshold."""

@@ -1,0 +1,5 @@
+"""`python -m tools.finding`."""
+
+from tools import run
+
+raise SystemExit(run("finding"))
