@@ -33,7 +33,7 @@ class FaceDetector:
 
     path: str | os.PathLike[str]
     min_score: float = setting(
-        0.6,
+        0.75,
         "How sure the detector must be. More finds fewer faces and fewer things that are none.",
         low=0.0,
         high=1.0,
