@@ -1,7 +1,7 @@
 """The only place where layout and range change: BHWC in [0, 1] outside, BCHW in [-1, 1] inside."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +15,8 @@ from .files import atomic_write
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 WHITE_LEVELS = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535, "I": 65535, "F": 1}  # by PIL mode
@@ -166,8 +168,17 @@ def blur(x: Tensor, sigma: float) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
 
 def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
     """Pictures in [-1, 1] normalised by ImageNet's mean and deviation."""
-    mean, std = (x.new_tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((x + 1) / 2 - mean) / std
+    return _standardise(x, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def clip_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
+    """Pictures in [-1, 1] normalised by the mean and deviation of CLIP's training."""
+    return _standardise(x, CLIP_MEAN, CLIP_STD)
+
+
+def _standardise(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    middle, spread = (x.new_tensor(v).view(3, 1, 1) for v in (mean, std))
+    return ((x + 1) / 2 - middle) / spread
 
 
 def unchanged(x: Tensor) -> Tensor:

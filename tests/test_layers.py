@@ -32,7 +32,7 @@ ROOMS = (
     ("__main__",),
 )
 LATER = {("editing", "reference")}  # imports from a later room, within the function that needs it
-HEAVY = ("cv2", "diffusers", "kornia", "lpips", "matplotlib", "ray", "torchvision")
+HEAVY = ("cv2", "diffusers", "kornia", "lpips", "matplotlib", "ray", "torchvision", "transformers")
 HOST = ("comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "nodes", "server")
 
 MODULES = sorted(

@@ -12,7 +12,7 @@ class Family:
     """Networks of one layout, known by names that all of them have and no other family has."""
 
     name: str
-    kind: str  # what it is to the editor: diffusion, identity, parser, gaze, lpips or landmarks
+    kind: str  # what it does: diffusion, identity, parser, gaze, lpips, landmarks or clip
     marks: tuple[str, ...]
     other_marks: tuple[str, ...] = ()  # where such files come under other names too
 
@@ -75,6 +75,7 @@ FAMILIES = (
         ("mesh.stem.weight", "left.heads.iris.landmarks.weight"),
         ("output_mesh/Kernel", "conv_left_iris/Kernel"),
     ),
+    Family("CLIP", "clip", ("visual_projection.weight", "text_projection.weight")),
 )
 
 UNSUPPORTED = {  # by one name that gives each away

@@ -16,6 +16,7 @@ FOLDERS = {  # under that, by the editor's word for what a model does
     "gaze": "gaze",
     "lpips": "lpips",
     "landmarks": "landmarks",
+    "clip": "clip",
 }
 
 

@@ -17,6 +17,7 @@ from ..autograd import gradients
 from ..checkpoints.errors import MISFITS, MissingModel, UnsupportedCheckpoint
 from ..checkpoints.reading import Checkpoint, read_checkpoint, read_outline
 from ..diffusion.process import DiffusionModel
+from ..face.clip import ClipEncoder
 from ..face.gaze import GazeEstimator
 from ..face.head import IrisGazeEstimator
 from ..face.identity import IdentityEncoder
@@ -24,6 +25,7 @@ from ..face.landmarks import FaceLandmarker
 from ..face.parsing import FaceParser
 from ..files import StrPath
 from ..models.lpips import Lpips, detect_backbone
+from .clip import clip_encoder
 from .diffusion import diffusion_model
 from .families import detect, family_of
 from .folders import DETECTION, EXTENSIONS, find_weights
@@ -36,7 +38,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 @dataclass(frozen=True)
 class FaceModels:
-    """The trained models of an edit; gaze, LPIPS and landmarks only where they are wanted."""
+    """The trained models of an edit; those after the parser only where they are wanted."""
 
     diffusion: DiffusionModel
     identity: IdentityEncoder
@@ -44,14 +46,15 @@ class FaceModels:
     gaze: GazeEstimator | None = None
     lpips: Lpips | None = None
     landmarks: FaceLandmarker | None = None
+    clip: ClipEncoder | None = None
 
 
 def load_models(folder: StrPath) -> FaceModels:
     """All the models in a folder and the folders in it.
 
     Args:
-        folder: has one model file of each kind, see `find_models`. Those of gaze, LPIPS and
-            landmarks may be missing; without one of gaze, landmarks tell it by the irises.
+        folder: has one model file of each kind, see `find_models`. Those of gaze, LPIPS, landmarks
+            and CLIP may be missing; without one of gaze, landmarks tell it by the irises.
 
     Returns:
         The models, on the CPU, in float32.
@@ -86,7 +89,7 @@ def find_models(folder: StrPath) -> dict[str, Path]:
             else its tensors decide what kind it is of; what is of none is passed over.
 
     Returns:
-        Files by kind: diffusion, identity, parser, gaze, lpips, landmarks.
+        Files by kind: diffusion, identity, parser, gaze, lpips, landmarks, clip.
 
     Raises:
         MissingModel: there is no such folder.
@@ -219,6 +222,25 @@ def load_landmarks(path: StrPath) -> FaceLandmarker:
     return _load(path, "landmarks")
 
 
+@gradients()
+def load_clip(path: StrPath) -> ClipEncoder:
+    """CLIP, of a folder as the transformers library publishes it.
+
+    Args:
+        path: the folder, or its file model.safetensors or pytorch_model.bin. Beside it must be
+            `config.json` and the tokenizer: `tokenizer.json`, or `vocab.json` and `merges.txt`.
+
+    Returns:
+        The encoder: pictures (B,3,H,W) in [-1, 1], and texts, to unit vectors of one space.
+
+    Raises:
+        MissingModel: there is no such file, or none of those beside it.
+        CheckpointError: the file cannot be used, or transformers is not installed.
+    """
+    with _checkpoint(path, "clip") as checkpoint:
+        return clip_encoder(checkpoint)
+
+
 LOADERS: dict[str, Callable[[StrPath], Any]] = {
     "diffusion": load_diffusion,
     "identity": load_identity,
@@ -226,6 +248,7 @@ LOADERS: dict[str, Callable[[StrPath], Any]] = {
     "gaze": load_gaze,
     "lpips": load_lpips,
     "landmarks": load_landmarks,
+    "clip": load_clip,
 }
 
 
