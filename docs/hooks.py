@@ -30,6 +30,7 @@ if "guided_face_edit" not in sys.modules:  # else the tests have loaded it
 from guided_face_edit import editor_core  # noqa: E402
 from guided_face_edit.editor_core import cli, presets  # noqa: E402
 from guided_face_edit.editor_core.declare import Declaration, declared  # noqa: E402
+from guided_face_edit.editor_core.face.clip import TextWish  # noqa: E402
 from guided_face_edit.editor_core.face.detecting import FaceDetector  # noqa: E402
 from guided_face_edit.editor_core.face.gaze import GazeGoal  # noqa: E402
 from guided_face_edit.editor_core.face.pasting import Pasting  # noqa: E402
@@ -40,9 +41,8 @@ from guided_face_edit.editor_core.settings import EditSettings  # noqa: E402
 from guided_face_edit.tools.help_pages import markdown_table  # noqa: E402
 from guided_face_edit.tools.import_graph.command import draw_rooms  # noqa: E402
 
-DECLARING: dict[str, Any] = {
-    each.__name__: each for each in (EditSettings, FaceDetector, GazeGoal, Pasting)
-}
+DECLARED = (EditSettings, FaceDetector, GazeGoal, Pasting, TextWish)
+DECLARING: dict[str, Any] = {each.__name__: each for each in DECLARED}
 HELP = ROOT / "web" / "docs"
 BENCHMARKS = ROOT / "benchmarks"
 PART = re.compile(r"^<!-- from the code: (\w+) ?([\w-]*) -->$", re.MULTILINE)

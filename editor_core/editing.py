@@ -16,6 +16,7 @@ from .diffusion.blending import composite
 from .diffusion.noise import PerImageNoise
 from .diffusion.process import DiffusionModel
 from .diffusion.sampling import StepCallback
+from .face.clip import text_directions
 from .face.errors import require_no_faults
 from .face.eyes import EyeBoxes, find_eyes
 from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
@@ -184,11 +185,13 @@ def build_terms(
     """The terms that the settings give a scale.
 
     A term's fields are named as what it needs: a model as in `FaceModels`, the `eyes` of the
-    targets, the `views` that an identity is looked at from, the `goal` of the gaze, or the
-    blendshapes `asked`. What is not known is None.
+    targets, the `views` that an identity is looked at from, the `goal` of the gaze, the blendshapes
+    `asked`, or the `texts` of the wish. What is not known is None.
     """
-    views = views or RandomViews(settings.views)
-    known = {**models, "eyes": eyes, "views": views, "goal": settings.gaze_goal}
+    views, clip = views or RandomViews(settings.views), models.get("clip")
+    texts = text_directions(clip, settings.wish) if settings.text.scale and clip else None
+    known = {**models, "clip": clip, "texts": texts, "margin": settings.wish.margin}
+    known |= {"eyes": eyes, "views": views, "goal": settings.gaze_goal}
     known["asked"] = settings.expression_goal.asked()
     terms = []
     for term in TERMS:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .declare import check, setting, shared
+from .face.clip import TextWish
 from .face.expression import ExpressionGoal
 from .face.gaze import GazeGoal
 from .face.templates import TEMPLATES
@@ -40,6 +41,8 @@ class EditSettings:
     expression: TermSettings = TermSettings(0)
     blendshapes: TermSettings = TermSettings(0)
     expression_goal: ExpressionGoal = ExpressionGoal()
+    text: TermSettings = TermSettings(0)
+    wish: TextWish = TextWish()
     views: int = shared(RandomViews, "copies")
     respacing: str = setting(
         "100",

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import (
     analysis,
+    clip,
     finding,
     guidance,
     guided_sampler,
@@ -32,6 +33,7 @@ def nodes_in(module: ModuleType) -> list[type[io.ComfyNode]]:
 
 MODULES = (
     loaders,
+    clip,
     model_files,
     finding,
     photos,

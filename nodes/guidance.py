@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ..editor_core.declare import declared
 from ..editor_core.editing import build_terms
+from ..editor_core.face.clip import TextWish, text_directions
 from ..editor_core.face.expression import ExpressionGoal
 from ..editor_core.face.eyes import EyeBoxes
 from ..editor_core.face.gaze import GazeGoal
@@ -134,10 +135,9 @@ class IdentityGuidance(TermNode):
         )
 
     @classmethod
-    def make(cls, views: int, **known: Any) -> GuidanceTerm:
+    def make(cls, **known: Any) -> GuidanceTerm:
         """The term with its random views."""
-        limits = {name: known.pop(name) for name in VIEW_LIMITS}
-        return terms.IdentityTerm(views=RandomViews(views, **limits), **known)
+        return cls.term(**{"views": views_of(known), **known})
 
 
 class ParsingGuidance(TermNode):
@@ -272,6 +272,44 @@ class BlendshapeGuidance(LandmarkTermNode):
         return super().make(asked=goal.asked(), **known)
 
 
+class TextGuidance(TermNode):
+    term = terms.TextTerm
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return cls.term_schema(
+            "TextGuidance",
+            "Pulls the edit towards what a text says, until CLIP sees it: a beard, a hair colour, "
+            "an age.",
+            search_aliases=["clip guidance", "prompt", "attribute", "beard", "hair colour", "age"],
+            needs=[
+                required(
+                    sockets.ClipModel, "clip_model", "From Load CLIP Model or Pair CLIP Models."
+                ),
+                *setting_inputs(TextWish, "prompt", "negative_prompt", multiline=True),
+                *setting_inputs(TextWish, "margin"),
+            ],
+            weight=TermSettings(1000),
+            options=[
+                *setting_inputs(EditSettings, "views"),
+                *setting_inputs(RandomViews, *VIEW_LIMITS),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, clip_model: ManagedModel, prompt: str, **given: Any) -> io.NodeOutput:
+        wish, texts = TextWish(prompt, given.pop("negative_prompt"), given["margin"]), None
+        if given["scale"]:
+            with host.on_device(clip_model):
+                texts = text_directions(clip_model.model, wish)
+        return super().execute(clip_model=clip_model, texts=texts, **given)
+
+    @classmethod
+    def make(cls, **known: Any) -> GuidanceTerm:
+        """The term with its random views."""
+        return cls.term(**{"views": views_of(known), **known})
+
+
 class GuidancePreset(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -311,6 +349,11 @@ class GuidancePreset(io.ComfyNode):
         needed = {name for term in chain for name in vars(term)}
         used = (each for name, each in managed.items() if name in needed)
         return io.NodeOutput(Chain(tuple(chain), tuple(used)))
+
+
+def views_of(known: dict[str, Any]) -> RandomViews:
+    """The random views that a node's inputs ask for, which are taken out of them."""
+    return RandomViews(known.pop("views"), **{name: known.pop(name) for name in VIEW_LIMITS})
 
 
 def sampling_of(settings: EditSettings) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import comfy.model_management as memory
 import comfy.utils
 import folder_paths
+import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
@@ -166,6 +167,36 @@ def on_device(*models: ManagedModel | None, pixels: int = 0) -> Iterator[None]:
                 patchers, memory_required=pixels * STEP_BYTES, force_full_load=True
             )
         yield
+
+
+@contextmanager
+def lent_parameters(network: nn.Module) -> Iterator[None]:
+    """Normal tensors on the same memory in place of a network's own, while it is differentiated.
+
+    ComfyUI loads its models in inference mode, and what was made there cannot be saved for a
+    backward pass. Old versions also ask for gradients of every weight.
+    """
+    own: list[tuple[Any, str, Tensor]] = [
+        (held, name, tensor)
+        for module in network.modules()
+        for held in (module._parameters, module._buffers)
+        for name, tensor in held.items()
+        if tensor is not None and (tensor.is_inference() or tensor.requires_grad)
+    ]
+    try:
+        for held, name, tensor in own:
+            held[name] = _on_same_memory(tensor)
+        yield
+    finally:
+        for held, name, tensor in own:
+            held[name] = tensor
+
+
+def _on_same_memory(tensor: Tensor) -> Any:
+    with torch.inference_mode(False):
+        normal = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        place = tensor.storage_offset(), tensor.size(), tensor.stride()
+        return normal.set_(tensor.untyped_storage(), *place)
 
 
 def to_device(image: Tensor, name: str = "image") -> Tensor:  # (B,H,W,3) -> (B,3,H,W) in [-1,1]

@@ -253,3 +253,27 @@ class LoadLpipsModel(LoaderNode):
             inputs=[cls.file_input()],
             outputs=[output(sockets.LpipsModel, "lpips_model", "The backbone and its heads.")],
         )
+
+
+class LoadClipModel(LoaderNode):
+    kind = "clip"
+    read = staticmethod(models.load_clip)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            "LoadClipModel",
+            "The two networks that put pictures and texts side by side: CLIP, in a folder as the "
+            "transformers library publishes it.",
+            display_name="Load CLIP Model",
+            search_aliases=["openai clip", "text image similarity"],
+            inputs=[
+                file_input(
+                    "model_name",
+                    host.category(cls.kind),
+                    "The weights in a folder of models/face_edit/clip, which has config.json and "
+                    "the tokenizer beside them. Nothing in a file is ever executed.",
+                )
+            ],
+            outputs=[output(sockets.ClipModel, "clip_model", "For Text Guidance.")],
+        )

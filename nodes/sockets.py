@@ -7,6 +7,7 @@ IdentityModel = io.Custom("FACE_IDENTITY_MODEL")  # host.ManagedModel[identity.I
 ParserModel = io.Custom("FACE_PARSER")  # host.ManagedModel[parsing.FaceParser]
 GazeModel = io.Custom("FACE_GAZE_MODEL")  # host.ManagedModel[gaze.GazeEstimator]
 Landmarker = io.Custom("FACE_LANDMARKER")  # host.ManagedModel[landmarks.FaceLandmarker]
+ClipModel = io.Custom("FACE_CLIP_MODEL")  # host.ManagedModel[clip.ClipEncoder]
 LpipsModel = io.Custom("FACE_LPIPS_MODEL")  # host.ManagedModel[lpips.Lpips]
 
 Parsing = io.Custom("FACE_PARSING")  # parsing.FaceParsing of a batch

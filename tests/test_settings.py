@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, dataclass, replace
 import pytest
 
 from guided_face_edit.editor_core.declare import check, declared, setting, shared
+from guided_face_edit.editor_core.face.clip import TextWish
 from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.guidance.terms import TermSettings
 from guided_face_edit.editor_core.guidance.views import RandomViews
@@ -12,7 +13,7 @@ from guided_face_edit.editor_core.guidance.windows import PercentWindow
 from guided_face_edit.editor_core.presets import PRESETS
 from guided_face_edit.editor_core.settings import EditSettings
 
-DECLARED = (EditSettings, TermSettings, PercentWindow, RandomViews, GazeGoal)
+DECLARED = (EditSettings, TermSettings, PercentWindow, RandomViews, GazeGoal, TextWish)
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,10 @@ def test_defaults_keep_their_bounds_and_every_help_is_a_sentence(settings):
 
 def test_every_setting_of_an_edit_is_declared_or_of_a_term_or_the_goal_of_the_gaze():
     terms = {name for name, value in vars(EditSettings()).items() if hasattr(value, "scale")}
-    goals = {"gaze_goal", "expression_goal"}
+    goals = {"gaze_goal", "expression_goal", "wish"}
     assert terms | set(declared(EditSettings)) | goals == set(vars(EditSettings()))
-    assert set(declared(GazeGoal)) == set(vars(GazeGoal()))
+    for goal in (GazeGoal, TextWish):
+        assert set(declared(goal)) == set(vars(goal()))
 
 
 @pytest.mark.parametrize("name", PRESETS)

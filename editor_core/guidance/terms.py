@@ -15,7 +15,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..declare import setting
+from ..declare import setting, shared
+from ..face.clip import ClipEncoder, TextWish
 from ..face.expression import expression_of
 from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator, GazeGoal
@@ -237,6 +238,33 @@ class BlendshapeTerm(GuidanceTerm):
         return loss
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextTerm(GuidanceTerm):
+    """How much CLIP's cosine misses of each text's margin, mean over random views.
+
+    A hinge on CLIP's own decision between two texts, so that it is zero for a picture that shows
+    what is asked, as the target may already. The views are what keeps guidance by CLIP from
+    patterns that only the network takes for it (Blended Diffusion, arXiv 2111.14818).
+    """
+
+    name: ClassVar[str] = "text"
+    clip: ClipEncoder
+    texts: Tensor  # (k,E), what is asked of every picture, from `text_directions`
+    margin: float = shared(TextWish, "margin")
+    views: Views = RandomViews()
+
+    def bind(self, batch: EditBatch) -> Loss:
+        clip = self.clip
+
+        def loss(image: Tensor) -> Tensor:
+            views = self.views(resize(image, clip.size), batch.generators)
+            embedded = clip.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+            reached = embedded @ self.texts.to(embedded).T  # (B,V,k)
+            return (self.margin - reached).relu().mean(1).sum(1)
+
+        return loss
+
+
 TERMS: tuple[type[GuidanceTerm], ...] = (
     IdentityTerm,
     ParsingTerm,
@@ -246,6 +274,7 @@ TERMS: tuple[type[GuidanceTerm], ...] = (
     LightTerm,
     ExpressionTerm,
     BlendshapeTerm,
+    TextTerm,
 )
 """Every kind of term, in the order in which an edit applies them."""
 

@@ -14,6 +14,7 @@ from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.nodes import NODES
 from guided_face_edit.nodes.guidance import Chain, TermNode
 from guided_face_edit.nodes.host import ManagedModel
+from guided_face_edit.tests.support.clip import managed_clip
 from guided_face_edit.tests.support.mesh import WarpedMesh
 from guided_face_edit.tests.support.running import identity_and_pixel, load, run, sample
 from guided_face_edit.tests.support.tiny import TINY_L2CS
@@ -37,7 +38,8 @@ def wired(node, eyes):
     sockets = {each.id: each.io_type for each in node.GET_SCHEMA().inputs if not each.optional}
     known = {name: load(MODELS[kind]) for name, kind in sockets.items() if kind in MODELS}
     known |= {"landmarker": small_landmarker()} if "landmarker" in sockets else {}
-    return known | ({"eyes": eyes} if "eyes" in sockets else {})
+    other = {"eyes": eyes, "clip_model": managed_clip(), "prompt": "a beard"}
+    return known | {name: each for name, each in other.items() if name in sockets}
 
 
 def small_landmarker():

@@ -9,7 +9,8 @@ import guided_face_edit
 from guided_face_edit.nodes import NODES
 from guided_face_edit.tests.support.running import BY_NAME
 
-WORDS = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "FACES", "BOUNDING_BOX"}
+CORE = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "CLIP", "CLIP_VISION"}
+WORDS = {*CORE, "FACES", "BOUNDING_BOX"}
 
 
 @pytest.fixture(params=NODES, ids=lambda node: node.__name__)

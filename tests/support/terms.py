@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -31,9 +32,11 @@ from ...editor_core.guidance.terms import (
     LpipsTerm,
     ParsingTerm,
     PixelTerm,
+    TextTerm,
     bind_terms,
 )
 from ...editor_core.guidance.views import RandomViews
+from .clip import tiny_clip
 from .tiny import (
     tiny_encoder,
     tiny_estimator,
@@ -216,6 +219,25 @@ def _expected_blendshapes(target: Tensor, image: Tensor) -> Tensor:
     return sum(((shown - asked)[:, k] ** 2 / 2 for k in (3, 33)), torch.zeros(len(image)))
 
 
+def _text(rows: slice, copies: int = 3, **settings: Any) -> GuidanceTerm:
+    return TextTerm(
+        clip=tiny_clip(), texts=_directions(), margin=0.2, views=RandomViews(copies), **settings
+    )
+
+
+@cache
+def _directions() -> Tensor:  # (2,8): shown by the pictures of seed 3, by no others
+    embedded = torch.cat([tiny_clip().embed(pictures(2, seed)) for seed in (3, 1, 2)])
+    shown = torch.tensor([[1.0] * 2 + [-1.0] * 4, [2.0] * 2 + [0.0] * 4], dtype=torch.float64)
+    return torch.linalg.lstsq(embedded, shown.T).solution.T
+
+
+def _expected_text(target: Tensor, image: Tensor) -> Tensor:
+    cosines = tiny_clip().embed(image) @ _directions().T
+    missing = torch.where(cosines < 0.2, 0.2 - cosines, 0)
+    return missing[:, 0] + missing[:, 1]
+
+
 ROWS = (
     TermRow(
         "identity",
@@ -235,6 +257,13 @@ ROWS = (
     ),
     *(_gaze_row(goal, degrees) for goal, degrees in GOALS.items()),
     TermRow("lpips", lambda rows, **s: LpipsTerm(lpips=tiny_lpips(), **s), _expected_lpips),
+    TermRow(
+        "text",
+        _text,
+        _expected_text,
+        plain=lambda rows: _text(rows, copies=1),
+        granted=lambda target: pictures(len(target), 3),
+    ),
     TermRow(
         "expression",
         lambda rows, **s: ExpressionTerm(landmarks=tiny_landmarker(), **s),

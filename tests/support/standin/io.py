@@ -71,6 +71,7 @@ def Custom(io_type: str) -> Any:  # noqa: N802  the host's name
 
 
 Image, Mask = socket("IMAGE"), socket("MASK")
+Clip, ClipVision = socket("CLIP"), socket("CLIP_VISION")
 Int, Float = socket("INT", IntInput), socket("FLOAT", NumberInput)
 String, Boolean = socket("STRING", StringInput), socket("BOOLEAN", WidgetInput)
 Combo = socket("COMBO", ComboInput)
