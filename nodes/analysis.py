@@ -23,7 +23,6 @@ from ..editor_core.face.finding import eye_corners_of
 from ..editor_core.face.gaze import estimate_gaze
 from ..editor_core.face.identity import (
     average_identity,
-    embed_identity,
     identity_distance,
     one_for_each,
 )
@@ -40,6 +39,7 @@ from ..editor_core.face.records import Faces
 from ..editor_core.photos import eye_corners
 from ..editor_core.settings import EditSettings
 from . import host, sockets
+from .finding import AUTOMATIC, embed_shown, shown_inputs
 from .host import ManagedModel
 from .schemas import (
     file_input,
@@ -243,21 +243,32 @@ class EmbedIdentity(io.ComfyNode):
             search_aliases=["face embedding", "arcface", "source face"],
             inputs=[
                 required(sockets.IdentityModel, "identity_model", "From Load Identity Model."),
-                required(io.Image, "image", "Aligned crops of the source's face, of any size."),
+                required(
+                    io.Image,
+                    "image",
+                    "Crops of the source's face, of any size; or photos, with faces",
+                ),
                 widget(
                     "average",
                     True,
                     "On: all pictures show one person and are averaged. Off: every picture is a "
                     "person of its own, for the target of the same place.",
                 ),
+                *shown_inputs(),
             ],
             outputs=[output(sockets.Embedding, "embedding", "One, or one for each picture.")],
         )
 
     @classmethod
-    def execute(cls, identity_model: ManagedModel, image: Tensor, average: bool) -> io.NodeOutput:
-        with host.on_device(identity_model):
-            embedding = embed_identity(identity_model.model, host.to_device(image))
+    def execute(
+        cls,
+        identity_model: ManagedModel,
+        image: Tensor,
+        average: bool,
+        faces: Faces | None = None,
+        template: str = AUTOMATIC,
+    ) -> io.NodeOutput:
+        embedding = embed_shown(identity_model, image, faces, template)
         embedding = average_identity(embedding) if average else embedding
         return io.NodeOutput(host.to_intermediate(embedding))
 
@@ -271,8 +282,9 @@ class IdentityDistance(io.ComfyNode):
             search_aliases=["face similarity", "compare faces"],
             inputs=[
                 required(sockets.IdentityModel, "identity_model", "From Load Identity Model."),
-                required(io.Image, "image", "The faces to measure."),
+                required(io.Image, "image", "The faces to measure: crops; or photos, with faces."),
                 required(sockets.Embedding, "embedding", "One for all pictures, or one each."),
+                *shown_inputs(),
             ],
             outputs=[
                 output(io.Float, "distance", "The mean over the pictures."),
@@ -282,10 +294,14 @@ class IdentityDistance(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, identity_model: ManagedModel, image: Tensor, embedding: Tensor
+        cls,
+        identity_model: ManagedModel,
+        image: Tensor,
+        embedding: Tensor,
+        faces: Faces | None = None,
+        template: str = AUTOMATIC,
     ) -> io.NodeOutput:
-        with host.on_device(identity_model):
-            found = embed_identity(identity_model.model, host.to_device(image))
+        found = embed_shown(identity_model, image, faces, template)
         wanted = one_for_each(embedding.to(found), len(found), "pictures")
         distances = identity_distance(found, wanted).tolist()
         text = "\n".join(f"{k}: {distance:.4f}" for k, distance in enumerate(distances))

@@ -13,10 +13,11 @@ from ..editor_core.face.detecting import FaceDetector
 from ..editor_core.face.errors import IF_MISSING
 from ..editor_core.face.finding import given_faces, report_faces, whole_pictures
 from ..editor_core.face.head import describe_meshes
+from ..editor_core.face.identity import IdentityEncoder, embed_identity
 from ..editor_core.face.landmarks import core_landmarks, face_ovals, find_meshes, with_meshes
 from ..editor_core.face.locate import choose_faces, embed_faces
 from ..editor_core.face.records import Faces
-from ..editor_core.face.templates import TEMPLATES
+from ..editor_core.face.templates import TEMPLATES, usual_template
 from ..editor_core.face.tracking import track_faces
 from ..editor_core.face.yunet import PUBLISHED
 from . import host, sockets
@@ -24,6 +25,7 @@ from .host import ManagedModel
 from .schemas import file_input, node_schema, optional, output, required, setting_inputs, widget
 
 schema = partial(node_schema, category="face editing/photos")
+AUTOMATIC = "automatic"
 
 
 def if_missing_input() -> io.Input:
@@ -39,8 +41,46 @@ def if_missing_input() -> io.Input:
 
 def identity_template_input() -> io.Input:
     """How faces are cut out for the identity model."""
-    about = "What the identity model's pictures were aligned to."
-    return widget("template", "arcface", about, choices=TEMPLATES)
+    about = "What the identity model's pictures were aligned to; automatic: what it says itself."
+    return widget("template", AUTOMATIC, about, choices=(AUTOMATIC, *TEMPLATES))
+
+
+def encoder_template(chosen: str) -> str | None:
+    """A template for `embed_faces`; None where the encoder is to say it."""
+    return None if chosen == AUTOMATIC else chosen
+
+
+def shown_inputs() -> list[io.Input]:
+    """Where the faces lie in the pictures that an identity model is to see."""
+    return [
+        optional(
+            sockets.Faces,
+            "faces",
+            "Makes image the photos of these faces: each is cut out as the model was trained.",
+        ),
+        widget(
+            "template",
+            AUTOMATIC,
+            "What crops were aligned to: the model sees the face in them as it was trained. "
+            "automatic: ffhq, and for the bundled model its own. Not read where there are faces.",
+            choices=(AUTOMATIC, *TEMPLATES),
+            optional=True,
+        ),
+    ]
+
+
+def embed_shown(
+    model: ManagedModel, image: Tensor, faces: Faces | None, template: str
+) -> Tensor:  # -> (n,E)
+    """The identities of crops, or of the faces of photos."""
+    encoder: IdentityEncoder = model.model
+    with host.on_device(model):
+        if faces is not None:
+            found = embed_faces(faces, host.to_cpu(image), encoder).embedding
+            assert found is not None  # they are embedded
+            return host.to_intermediate(found)
+        cut_to = usual_template(encoder.template) if template == AUTOMATIC else template
+        return embed_identity(encoder, host.to_device(image), template=cut_to)
 
 
 def faces_outputs() -> list[io.Output]:
@@ -225,7 +265,8 @@ class TrackFaces(io.ComfyNode):
     ) -> io.NodeOutput:
         if identity_model is not None and faces.embedding is None:
             with host.on_device(identity_model):
-                faces = embed_faces(faces, host.to_cpu(image), identity_model.model, template)
+                own = encoder_template(template)
+                faces = embed_faces(faces, host.to_cpu(image), identity_model.model, own)
         return io.NodeOutput(track_faces(faces))
 
 
@@ -279,7 +320,7 @@ class SelectFaces(io.ComfyNode):
                 reference=host.to_cpu(embedding),
                 photos=host.to_cpu(image),
                 encoder=identity_model and identity_model.model,
-                template=template,
+                template=encoder_template(template),
             )
         report = report_faces(chosen, "no face that was asked for", if_missing)
         return io.NodeOutput(chosen, report)

@@ -36,8 +36,8 @@ class AlignFaces(io.ComfyNode):
                     EditSettings,
                     "template",
                     tooltip="ffhq: for the published diffusion models. arcface: for identity "
-                    "models. demo: for the bundled models. whole box: for pictures that are "
-                    "aligned already.",
+                    "models, mtcnn for FaceNet. demo: for the bundled models. whole box: for "
+                    "pictures that are aligned already.",
                 ),
                 widget(
                     "size", 256, "Pixels of a crop's side, those of the model.", low=16, high=2048

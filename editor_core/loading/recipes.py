@@ -40,10 +40,6 @@ Config = Mapping[str, Any]  # of a file; `size` is the side of the network's inp
 MakeModel = Callable[[Any, Config], Any]  # from the network with its values
 Normalise = Callable[[Tensor], Tensor]
 
-# The identity distance of one person: a cosine of 0.3 is where CVLface's own verification draws
-# the line by default (its `apps/verification`).
-CVLFACE_SAME_PERSON = 0.7
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -108,9 +104,12 @@ def _landmarker(network: Any, _: Config) -> FaceLandmarker:
     return FaceLandmarker(network)
 
 
-# Identity distances of one person, where each family's own verification draws the line by default:
+# Identity distances of one person, where each family's own verification draws the line by default
+# (`python -m tools.verification` measures it); a squared distance is twice as much:
 CVLFACE_SAME_PERSON = 0.7  # a cosine of 0.3 (`apps/verification`)
 INSIGHTFACE_SAME_PERSON = 0.6  # a cosine of 0.4 (`DEFAULT_THRESHOLD` of its package)
+IR_SE_SAME_PERSON = 0.75  # a squared distance of 1.5 (`config.py` of InsightFace_Pytorch)
+FACENET_SAME_PERSON = 0.62  # one of 1.242 on LFW (arXiv 1503.03832, section 5.6)
 SFACE_SAME_PERSON = 0.637  # a cosine of 0.363 (`sface.py` of OpenCV's model zoo)
 
 RECIPES: Mapping[str, Recipe] = {  # by family
@@ -126,8 +125,12 @@ RECIPES: Mapping[str, Recipe] = {  # by family
         _encoder(unchanged, same_person=INSIGHTFACE_SAME_PERSON),
     ),
     "SFace": Recipe(SFace, SFaceConfig, _encoder(unchanged, same_person=SFACE_SAME_PERSON)),
-    "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first)),
-    "FaceNet": Recipe(FaceNet, FaceNetConfig, _encoder(facenet_normalise, size=160)),
+    "IR-SE": Recipe(IRSE, IRSEConfig, _encoder(blue_first, same_person=IR_SE_SAME_PERSON)),
+    "FaceNet": Recipe(
+        FaceNet,
+        FaceNetConfig,
+        _encoder(facenet_normalise, size=160, template="mtcnn", same_person=FACENET_SAME_PERSON),
+    ),
     "CVLface IR": Recipe(
         AdaFace,
         AdaFaceConfig,

@@ -140,6 +140,21 @@ def test_a_file_may_say_what_its_encoder_was_shown(tmp_path):
         _loaded("identity", randomised(IResNet(form)), tmp_path, {"template": "passport"})
 
 
+@pytest.mark.parametrize(
+    ("family", "template", "distance"),
+    [
+        ("ArcFace ResNet", "arcface", SAME_PERSON),
+        ("insightface ResNet", "arcface", 0.6),
+        ("IR-SE", "arcface", 0.75),
+        ("FaceNet", "mtcnn", 0.62),
+    ],
+)
+def test_a_family_has_its_makers_template_and_threshold(family, template, distance, tmp_path):
+    case = next(case for case in CASES if case.family == family)
+    encoder = _loaded(case.kind, case.network(case.form), tmp_path)
+    assert (encoder.template, encoder.same_person) == (template, distance)
+
+
 def test_gradients_reach_the_whole_picture_or_its_eyes(case, model):
     image = _images(1).requires_grad_()
     answer = _answer(case.kind, model, image)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.face.parsing import FacePart
-from guided_face_edit.tests.support.running import QUICK, embed, load, run
+from guided_face_edit.tests.support.running import QUICK, draw_photo, embed, load, run
 
 
 def test_a_mask_is_of_the_parts_that_are_named(parsing):
@@ -40,6 +40,18 @@ def test_gaze_is_given_in_degrees_and_drawn(pair, eyes):
     text, arrows = run("EstimateGaze", gaze_model=load("GazeModel"), image=pair[1], eyes=eyes)
     assert re.fullmatch(r"0: [+-]\d+\.\d up, [+-]\d+\.\d right", text)
     assert arrows.shape == pair[1].shape and not torch.equal(arrows, pair[1])
+
+
+def test_an_identity_is_that_of_the_photo_whatever_the_crop():
+    photo, faces, _ = draw_photo(people=2)
+    model, kept = load("IdentityModel"), {"average": False}
+    of_photo = run("EmbedIdentity", identity_model=model, image=photo, faces=faces, **kept)[0]
+    assert of_photo.shape == (2, 256)
+    shown = {"identity_model": model, "embedding": of_photo}
+    assert run("IdentityDistance", image=photo, faces=faces, **shown)[0] < 1e-5
+    for template, likely in (("demo", "automatic"), ("ffhq", "ffhq")):
+        crops, _, _ = run("AlignFaces", image=photo, faces=faces, template=template, size=128)
+        assert run("IdentityDistance", image=crops, template=likely, **shown)[0] < 0.1
 
 
 def test_identities_are_averaged_or_kept_apart():

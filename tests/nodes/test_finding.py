@@ -69,7 +69,7 @@ def test_faces_are_selected_by_number_mask_and_reference(drawn):
     *_, references = draw_photo(known="1, 2")
     wanted, model = embed(references, average=False), load("IdentityModel")
     compared = {"embedding": wanted, "identity_model": model, "image": photo}
-    some, _ = run("SelectFaces", faces=faces, template="demo", **compared)
+    some, _ = run("SelectFaces", faces=faces, **compared)
     assert torch.equal(some.box, faces.box[[1, 2]])
     with pytest.raises(ValueError, match="give their image and an identity_model"):
         run("SelectFaces", faces=faces, embedding=wanted)

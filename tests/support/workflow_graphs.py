@@ -275,7 +275,7 @@ def frames() -> Workflow:
         faces=photo["faces"],
         identity_model=models["identity"]["identity_model"],
         image=photo["image"],
-        template="demo",
+        template="automatic",
     )
     aligned = align(flow, photo, tracked["faces"], smoothing=1.0)
     edit = edit_photo(flow, models, source, photo, aligned, candidates=1, noise="per person")

@@ -238,7 +238,7 @@ def select(flow: Workflow, faces: Out, numbers: str = "", **compared: Any) -> No
         faces=faces,
         order="left to right",
         numbers=numbers,
-        **{"template": "demo", "max_distance": 0.6, "if_missing": "error", **compared},
+        **{"template": "automatic", "max_distance": 0.0, "if_missing": "error", **compared},
     )
 
 
