@@ -95,7 +95,7 @@ TRAINING_STAGES = (
         1,
         Course((500, 600), 80),
         lambda _: IdentityLesson(IResNet(IDENTITY_CONFIG)),
-        facts={"template": TEMPLATE},
+        facts={"template": TEMPLATE, "same_person": 0.2},
     ),
     TrainingStage(
         "denoiser",
