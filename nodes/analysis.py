@@ -246,7 +246,7 @@ class EmbedIdentity(io.ComfyNode):
                 required(
                     io.Image,
                     "image",
-                    "Crops of the source's face, of any size; or photos, with faces",
+                    "Crops of the source's face, of any size; or photos, with faces.",
                 ),
                 widget(
                     "average",
