@@ -65,6 +65,7 @@ def edit_face(
     landmarks: Tensor | None = None,
     points: Tensor | None = None,
     source_points: Tensor | None = None,
+    embedding: Tensor | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
     """Put the source's face into the target, n pairs at once.
@@ -83,6 +84,8 @@ def edit_face(
             the settings' template has them. So an identity encoder of another template sees the
             face as it was trained.
         source_points: (n,5,2) of the source, likewise.
+        embedding: (n or 1,E), who it becomes in place of the source, for instance from
+            `mix_identities`.
         on_step: Called with every `Step`; may raise to cancel.
 
     Raises:
@@ -104,8 +107,8 @@ def edit_face(
     """
     pictures = to_bchw(source, "source"), to_bchw(target, "target")
     places = {"landmarks": landmarks, "points": points, "source_points": source_points}
-    options: dict[str, Any] = {"mask": mask, "keep": keep, "on_step": on_step, **places}
-    return edit_aligned(models, *pictures, settings, **options)
+    options: dict[str, Any] = {"mask": mask, "keep": keep, "embedding": embedding, **places}
+    return edit_aligned(models, *pictures, settings, **options, on_step=on_step)
 
 
 def edit_aligned(
@@ -119,6 +122,7 @@ def edit_aligned(
     landmarks: Tensor | None = None,
     points: Tensor | None = None,
     source_points: Tensor | None = None,
+    embedding: Tensor | None = None,
     people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
@@ -129,26 +133,27 @@ def edit_aligned(
     if settings.exact:
         from .reference.pipeline import edit_exactly
 
-        if keep is not None:
-            raise ValueError(
-                'the preset "diffface-exact" has no keep, got one: choose another preset, or leave '
-                "the area out of the mask"
-            )
-
+        for name, given in (("keep", keep), ("embedding", embedding)):
+            if given is not None:
+                raise ValueError(
+                    f'the preset "diffface-exact" has no {name}, got one: choose another preset, '
+                    "or leave it out"
+                )
         options = {"mask": mask, "landmarks": landmarks, "people": people, "on_step": on_step}
         return edit_exactly(models, source, target, settings, **options)
     with gradients():
         faces, parsing, mask = parse_pair(models, source, target, settings, mask)
         eyes = find_eyes(parsing, landmarks) if settings.gaze.scale and models.gaze else None
+        if embedding is None:
+            seen = {"template": settings.template, "points": source_points}
+            embedding = embed_identity(models.identity, faces, **seen)
         return edit_batch(
             models.diffusion,
             target,
             mask,
             build_terms(settings, eyes=eyes, **vars(models)),
             settings,
-            embedding=embed_identity(
-                models.identity, faces, template=settings.template, points=source_points
-            ),
+            embedding=embedding,
             encoder=models.identity,
             parser=models.parser,
             parsing=parsing,

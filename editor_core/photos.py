@@ -64,6 +64,7 @@ def edit_photos(
     mask: Tensor | None = None,
     keep: Tensor | None = None,
     source_points: Tensor | None = None,
+    embedding: Tensor | None = None,
     pasting: Pasting | None = None,
     if_missing: str = "error",
     on_step: StepCallback | None = None,
@@ -81,6 +82,7 @@ def edit_photos(
         keep: (1 or frames,H,W) of the photos, 1 where they stay bit for bit: what lies before a
             face.
         source_points: (1 or n,5,2) of the sources in their pixels, as in `edit_face`.
+        embedding: (1,E), who all faces become in place of the source.
         pasting: How the edited crops are blended in.
         if_missing: One of `IF_MISSING`: whether a face that cannot be edited, since its crop shows
             none or no eyes, is an error, or stays as it is while the others are edited.
@@ -130,6 +132,7 @@ def edit_photos(
                 landmarks=eye_corners(some),
                 points=crops.points,
                 source_points=places,
+                embedding=embedding,
                 people=crops.people,
                 on_step=on_step,
             )

@@ -232,7 +232,7 @@ class LandmarkTermNode(TermNode):
     @classmethod
     def make(cls, landmarker: FaceLandmarker, **known: Any) -> GuidanceTerm:
         """The term with its network."""
-        return cls.term(landmarks=landmarker, **known)
+        return super().make(landmarks=landmarker, **known)
 
 
 class ExpressionGuidance(LandmarkTermNode):

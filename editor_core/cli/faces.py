@@ -9,6 +9,7 @@ from torch import Tensor
 from ..face.aligning import crop_faces
 from ..face.choosing import FaceChoice
 from ..face.detecting import FaceDetector
+from ..face.identity import mix_identities
 from ..face.locate import choose_faces, embed_faces, locate_faces
 from ..face.pasting import Pasting
 from ..face.records import Faces
@@ -58,6 +59,33 @@ def locate_pair(
             f"{len(faces) - 1}"
         )
     return to_unit(crop_faces(source, face).image), points_in_crops(face), chosen
+
+
+def mixed_identity(
+    arguments: Namespace, models: FaceModels, template: str, source: Tensor
+) -> Tensor | None:  # -> (1,E)
+    """The identity of the source with those of `--mix`, None where there are none."""
+    if not arguments.mix:
+        return None
+
+    def identity(photo: Tensor, path: Path, at: str | None = None) -> Tensor:
+        face = choose_faces(_locate(arguments, models, template, photo, path, at), LARGEST)
+        embedding = embed_faces(face, photo, models.identity).embedding
+        assert embedding is not None  # it was just made
+        return embedding
+
+    weights = [1.0, *(_weight(*mixed) for mixed in arguments.mix)]
+    others = [identity(read_photo(path), Path(path)) for path, _ in arguments.mix]
+    return mix_identities(
+        [identity(source, arguments.source, arguments.source_at), *others], weights
+    )
+
+
+def _weight(path: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--mix {path} {text}: expected a number, as --mix {path} 0.5") from None
 
 
 def _locate(

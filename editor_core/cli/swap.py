@@ -12,7 +12,7 @@ from ..face.records import Faces
 from ..files import check_destination
 from ..images import read_mask, read_photo, to_mask, write_png
 from ..photos import edit_photos
-from .faces import add_faces, locate_pair, pasting_of
+from .faces import add_faces, locate_pair, mixed_identity, pasting_of
 from .options import add_models, add_setting, add_settings, describe_models, models_of, settings_of
 from .output import edit_metadata, progress_on
 
@@ -21,6 +21,13 @@ def add_swap(commands: Any) -> None:
     parser = commands.add_parser("swap", help="put one face on another picture")
     parser.add_argument("source", type=Path, help="a picture of who it will be")
     parser.add_argument("target", type=Path, help="the photo that is edited")
+    parser.add_argument(
+        "--mix",
+        nargs=2,
+        action="append",
+        metavar=("PICTURE", "WEIGHT"),
+        help="another person to mix with the source, who weighs 1; may be given again",
+    )
     add_models(parser)
     add_faces(parser)
     parser.add_argument("--mask", type=Path, help="grey picture, white where to edit the target")
@@ -59,6 +66,7 @@ def swap(arguments: argparse.Namespace) -> None:
                 mask=mask,
                 keep=keep,
                 source_points=points,
+                embedding=mixed_identity(arguments, models, settings.template, source),
                 pasting=pasting,
                 if_missing="pass through" if arguments.pass_through else "error",
                 on_step=progress_on(bar),

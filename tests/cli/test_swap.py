@@ -107,6 +107,24 @@ def test_swap_keeps_what_lies_before_the_face(folder):
     assert not torch.equal(edited, target)
 
 
+def test_swap_mixes_people_by_their_weights(folder, capsys):
+    write_png("other.png", torch.rand(SIZE, SIZE, 3))
+
+    def distance(*options):
+        assert _swap("--preset", "few", *options) == 0
+        return capsys.readouterr().out.splitlines()[-1].rpartition(" ")[2]
+
+    alone = distance()
+    assert distance("--mix", "other.png", "0") == alone
+    assert distance("--mix", "source.png", "3") == alone
+    assert distance("--mix", "other.png", "1") != alone
+
+
+def test_swap_refuses_weights_that_are_none(folder, capsys):
+    message = _refused(capsys, "--preset", "few", "--mix", "source.png", "much")
+    assert "--mix source.png much: expected a number" in message
+
+
 def test_swap_gives_a_photo_back_at_its_own_size(folder, capsys):
     write_png("target.png", torch.rand(48, 48, 3))
     assert _swap("--preset", "few") == 0
