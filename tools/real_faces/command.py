@@ -23,13 +23,13 @@ from ...editor_core.demo.models import demo_file
 from ...editor_core.files import write_json
 from ...editor_core.images import to_bhwc, write_png
 from ...editor_core.loading.known_files import cached_sha256
-from ...editor_core.loading.models import find_models, load_lpips
+from ...editor_core.loading.models import find_models, load_landmarks, load_lpips
 from ...editor_core.settings import EditSettings
 from .. import ROOT
 from ..machine import describe_machine
 from ..measures import TERM_METRICS
 from .crops import FaceCrops
-from .judges import GAZE_JUDGES, IDENTITY_JUDGES
+from .judges import IDENTITY_JUDGES, IrisJudge
 from .measuring import Judged, Measure
 from .rows import RowFile, measures_of
 from .sheets import edits_folder, write_sheet
@@ -45,9 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings, models = settings_of(given), models_of(given.models, given.precision, given.compile)
     crops = FaceCrops.read(given.crops, models.diffusion.image_size)
     pairs = crops.pairs(given.pairs, given.pair_seed)
-    judge, gaze_judge = IDENTITY_JUDGES[given.judge](), GAZE_JUDGES[given.gaze_judge]()
+    judge = Judged.of(IDENTITY_JUDGES[given.judge](), crops)
+    gaze_judge = given.landmarker and IrisJudge(load_landmarks(given.landmarker))
     lpips = models.lpips or load_lpips(demo_file("lpips"))
-    measure = Measure(models, lpips, crops, Judged.of(judge, crops), gaze_judge)
+    measure = Measure(models, lpips, crops, judge, gaze_judge)
     ways = ways_of(settings, given.ablate, given.limits)
     given.out.mkdir(parents=True, exist_ok=True)
     try:
@@ -68,9 +69,8 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--judge", choices=IDENTITY_JUDGES, default="dlib", help="of identity (%(default)s)"
     )
-    parser.add_argument(
-        "--gaze-judge", choices=GAZE_JUDGES, default="mediapipe", help="of the gaze (%(default)s)"
-    )
+    irises = "face landmarker, which guides nothing here: judges the gaze by irises"
+    parser.add_argument("--landmarker", type=Path, help=irises)
     parser.add_argument("--ablate", action="store_true", help="edit without each term too")
     bound = "edit without any term too: what noising and denoising alone leaves of a target"
     parser.add_argument("--limits", action="store_true", help=bound)
@@ -108,7 +108,8 @@ def describe_run(
         "precision": given.precision,
         "crops": hashlib.sha256(crops.pictures.numpy().tobytes()).hexdigest(),
         "pair_seed": given.pair_seed,
-        "judges": [given.judge, given.gaze_judge],
+        "judge": given.judge,
+        "landmarker": given.landmarker and cached_sha256(given.landmarker),
     }
 
 
@@ -129,7 +130,7 @@ def evaluate_faces(
     print("\n".join(figure.line() for figure in figures))
     machine, figures = describe_machine(), [asdict(figure) for figure in figures]
     summary = {"pairs": len(pairs), **run, "machine": machine, "figures": figures}
-    write_json(out / "real_faces.json", summary)
+    write_json(out / "evaluation.json", summary)
     write_sheet(measure.crops, pairs, rows, out)
 
 

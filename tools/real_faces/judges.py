@@ -1,12 +1,12 @@
-"""Networks that judge edits and never guide them, each in the runtime that it was published with.
+"""Networks that judge edits and never guide them.
 
-Their packages are imported where they are needed; whoever lacks one is told what to install.
+Packages are imported where they are needed; whoever lacks one is told what to install.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...editor_core.images import resize
+from ...editor_core.face.head import iris_gaze
+from ...editor_core.face.landmarks import FaceLandmarker, locate_landmarks
+from ...editor_core.images import resize, signed
 
 DLIB_WHEELS = "pip install --no-deps dlib-bin face_recognition_models"
 DLIB_SIDE = 256  # pixels that a crop is enlarged to, so that dlib's smallest face fits
@@ -23,9 +25,6 @@ DLIB_BOX = (0.194, 0.283, 0.802, 0.894)  # where its detector finds the face of 
 CHIP_SIDE, CHIP_PADDING = 150, 0.25  # what its network was trained on
 
 MESH_SIDE = 512  # pixels that a crop is enlarged to
-IRISES = (468, 473)  # centres, of MediaPipe's 478 points
-EYE_ENDS = ((33, 133), (362, 263))  # corners, left to right in the picture
-BALL = 24 / 30  # an eyeball's diameter in lengths of the eye's opening, both in millimetres
 
 
 class IdentityJudge(Protocol):
@@ -40,7 +39,7 @@ class GazeJudge(Protocol):
     """Says where the eyes of a picture look, and has no part in making it."""
 
     def gaze(self, pictures: Tensor) -> Tensor:
-        """Crops (n,3,H,W) in [0,1] -> (n,2) degrees, pitch and yaw to the head; NaN: no face."""
+        """Crops (n,3,H,W) in [0,1] -> (n,2) degrees, pitch and yaw."""
         ...
 
 
@@ -85,57 +84,15 @@ class DlibJudge:
 
 @dataclass(frozen=True)
 class IrisJudge:
-    """MediaPipe's face mesh with irises: how far each lies from the middle of its eye."""
+    """A face landmarker with irises, which must not be what guides the gaze."""
 
-    mesh: Any
-
-    @classmethod
-    def from_wheel(cls) -> IrisJudge:
-        """The networks that the wheel mediapipe brings.
-
-        Raises:
-            ValueError: The wheel is missing; the message says what to install.
-        """
-        try:
-            from mediapipe.python.solutions.face_mesh import FaceMesh
-        except ImportError as error:
-            raise ValueError(
-                "the judge of the gaze needs mediapipe, which is missing: pip install "
-                "mediapipe==0.10.21, or measure without with --gaze-judge none"
-            ) from error
-        return cls(FaceMesh(static_image_mode=True, refine_landmarks=True))
+    landmarker: FaceLandmarker
 
     def gaze(self, pictures: Tensor) -> Tensor:  # (n,3,H,W) in [0,1] -> (n,2)
         """Pitch and yaw in degrees, the mean of both eyes."""
-        found = [
-            self.mesh.process(each).multi_face_landmarks for each in enlarged(pictures, MESH_SIDE)
-        ]
-        return torch.stack([self._gaze_of(faces) for faces in found])
-
-    @staticmethod
-    def _gaze_of(faces: Sequence[Any] | None) -> Tensor:  # -> (2,)
-        if not faces:
-            return torch.full((2,), torch.nan)
-        points = torch.tensor([(point.x, point.y) for point in faces[0].landmark])
-        return gaze_by_irises(points[None])[0]
-
-
-def gaze_by_irises(points: Tensor) -> Tensor:  # (n,478,2), of a square picture -> (n,2)
-    """Pitch and yaw in degrees to the head, the mean of both eyes, up and right positive.
-
-    The offset of an iris from the middle between the corners of its eye, in radii of the eyeball.
-    The corners alone say where that is: the lids move with the gaze.
-    """
-    eyes = []
-    for iris, (left, right) in zip(IRISES, EYE_ENDS, strict=True):
-        across = points[:, right] - points[:, left]
-        opening = across.norm(dim=1, keepdim=True)
-        along = across / opening
-        offset = (points[:, iris] - (points[:, left] + points[:, right]) / 2) / opening
-        up = torch.stack([along[:, 1], -along[:, 0]], 1)
-        sides = torch.stack([(offset * up).sum(1), (offset * along).sum(1)], 1)
-        eyes.append(torch.rad2deg((sides / (BALL / 2)).clamp(-1, 1).asin()))
-    return torch.stack(eyes).mean(0)
+        large = signed(resize(pictures, MESH_SIDE).clamp(0, 1))
+        points, _ = locate_landmarks(self.landmarker, large)
+        return torch.rad2deg(iris_gaze(points).mean(1))
 
 
 def enlarged(pictures: Tensor, side: int) -> list[np.ndarray]:  # (n,3,H,W) in [0,1]
@@ -145,8 +102,4 @@ def enlarged(pictures: Tensor, side: int) -> list[np.ndarray]:  # (n,3,H,W) in [
 
 
 IDENTITY_JUDGES: Mapping[str, Callable[[], IdentityJudge]] = {"dlib": DlibJudge.from_wheels}
-GAZE_JUDGES: Mapping[str, Callable[[], GazeJudge | None]] = {
-    "mediapipe": IrisJudge.from_wheel,
-    "none": lambda: None,
-}
 """By their names on the command line."""

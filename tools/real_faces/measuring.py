@@ -72,19 +72,20 @@ class Measure:
         parser, pred_x0 = self.models.parser, last[0].pred_x0
         measures = RealMeasures(
             **self.judge.compare(edit, sources, targets),
-            **self.by_guide(edit, source, target),
+            **self.by_guide((edit, source, target), settings.template),
             gaze_error=self.gaze_error(edit, target),
             sharpness=detail(edit, mask) / detail(target, mask),
             **compare_with_targets(parser, self.lpips, edit, target, mask, pred_x0),
         )
         return measures, edit
 
-    def by_guide(self, edit: Tensor, source: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """The cosines of whole pictures, by the encoder that guides."""
-        own, before, wanted = (
-            embed_identity(self.models.identity, signed(x)) for x in (edit, target, source)
+    def by_guide(self, pictures: Sequence[Tensor], template: str) -> dict[str, Tensor]:
+        """The cosines of edits, sources and targets, cut to `template`, by what guides."""
+        edit, source, target = (
+            embed_identity(self.models.identity, signed(each), template=template)
+            for each in pictures
         )
-        return {"guide": (own * wanted).sum(1), "guide_before": (before * wanted).sum(1)}
+        return {"guide": (edit * source).sum(1), "guide_before": (target * source).sum(1)}
 
     def gaze_error(self, edit: Tensor, target: Tensor) -> Tensor:  # (n,) degrees
         """The angle between the gazes of edits and targets; NaN where none was found."""
