@@ -21,7 +21,7 @@ from .diffusion.sampling import (
 )
 from .guidance.batch import EditBatch
 from .guidance.estimate import Estimate
-from .guidance.gradient import GradientGuider, IntervalGuider, NormalisedGuider
+from .guidance.gradient import GradientGuider, IntervalGuider, NormalisedGuider, PredictionGuider
 from .guidance.terms import BoundTerm
 from .metrics import EditMetrics
 from .settings import EditSettings
@@ -74,11 +74,14 @@ def make_guider(
     guider: MakeGuider = GradientGuider,
 ) -> Guider:
     """The denoiser under its terms, by the gradient and as often as the settings say."""
-    if settings.gradient == "estimate":
-        denoiser = Estimate(denoiser, diffusion)
-    guide = guider(denoiser, diffusion, terms)
-    if settings.strength:
-        guide = NormalisedGuider(guide, diffusion, settings.strength)
+    strength, estimated = settings.strength, settings.gradient == "estimate"
+    guide: Guider
+    if strength and estimated:
+        how = strength, settings.guide_repeats, settings.guide_blur
+        guide = PredictionGuider(denoiser, diffusion, terms, *how)
+    else:
+        guide = guider(Estimate(denoiser, diffusion) if estimated else denoiser, diffusion, terms)
+        guide = NormalisedGuider(guide, diffusion, strength) if strength else guide
     return IntervalGuider(guide, settings.guide_every)
 
 

@@ -84,7 +84,9 @@ class GuidedFaceSampler(io.ComfyNode):
                 *setting_inputs(
                     EditSettings, "gradient", "guide_every", "memory", "noise", optional=True
                 ),
-                *setting_inputs(EditSettings, "strength", optional=True),
+                *setting_inputs(
+                    EditSettings, "strength", "guide_repeats", "guide_blur", optional=True
+                ),
                 optional(
                     io.Mask,
                     "keep",

@@ -158,6 +158,11 @@ class GaussianDiffusion:
         log_variance = rows(self.posterior_log_variance_clipped, t, x0)
         return mean, rows(self.posterior_variance, t, x0), log_variance
 
+    def moved(self, prediction: Prediction, move: Tensor, t: Tensor) -> Prediction:
+        """The prediction with pred_x0 moved, and the mean that follows from it (DDPM, eq. 7)."""
+        mean = prediction.mean + rows(self.posterior_mean_coef1, t, move) * move
+        return replace(prediction, mean=mean, pred_x0=prediction.pred_x0 + move)
+
     def predict_x0(self, x_t: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
         """x_0 of which x_t is a sample with this noise (DDPM, eq. 15)."""
         scaled = rows(self.sqrt_recip_alphas_cumprod, t, x_t) * x_t

@@ -19,12 +19,14 @@ from .process import GaussianDiffusion, Prediction, rows
 class GuidedPrediction:
     """A prediction and the direction (B,3,H,W) that lowers the guidance terms, None without any.
 
-    `losses` holds each active term's loss, (B,) by name, unscaled.
+    `losses` holds each active term's loss, (B,) by name, unscaled. Where guidance moved the
+    prediction itself, `unmoved` is its pred_x0 (B,3,H,W) before, whose noise DDIM keeps.
     """
 
     prediction: Prediction
     gradient: Tensor | None = None
     losses: dict[str, Tensor] = field(default_factory=dict)
+    unmoved: Tensor | None = None
 
 
 class Guider(Protocol):
@@ -105,7 +107,8 @@ def sample_ddim(
     def step(x_t: Tensor, t: int) -> StepResult:
         guided, index = guider(x_t, t), batch_index(t, x_t)
         pred_x0 = guided_x0(diffusion, guided, x_t, index)
-        return StepResult(ddim_step(diffusion, pred_x0, x_t, index, eta), pred_x0, guided.losses)
+        sample = ddim_step(diffusion, pred_x0, x_t, index, eta, guided.unmoved)
+        return StepResult(sample, pred_x0, guided.losses)
 
     return run_steps(step, x_t, start, noise, blend, on_step)
 
@@ -156,13 +159,21 @@ def guided_x0(
 
 
 def ddim_step(
-    diffusion: GaussianDiffusion, x0: Tensor, x_t: Tensor, t: Tensor, eta: float
+    diffusion: GaussianDiffusion,
+    x0: Tensor,
+    x_t: Tensor,
+    t: Tensor,
+    eta: float,
+    unmoved: Tensor | None = None,
 ) -> Normal:
-    """x_{t-1} from x_0 (DDIM, eq. 12) with the sigma of its eq. 16; certain at t = 0."""
+    """x_{t-1} from x_0 (DDIM, eq. 12) with the sigma of its eq. 16; certain at t = 0.
+
+    Its noise is what lies between x_t and x_0, or the x_0 before guidance moved it.
+    """
     kept = rows(diffusion.alphas_cumprod, t, x_t)
     kept_prev = rows(diffusion.alphas_cumprod_prev, t, x_t)
     sigma = eta * ((1 - kept_prev) / (1 - kept) * (1 - kept / kept_prev)).sqrt()
-    epsilon = diffusion.predict_epsilon(x_t, t, x0)
+    epsilon = diffusion.predict_epsilon(x_t, t, x0 if unmoved is None else unmoved)
     mean = kept_prev.sqrt() * x0 + (1 - kept_prev - sigma**2).sqrt() * epsilon
     return Normal(mean, _noisy(t, mean) * sigma)
 

@@ -16,7 +16,10 @@ from torch import Tensor
 from ..autograd import gradients
 from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction
 from ..diffusion.sampling import GuidedPrediction, Guider, batch_index
+from ..images import blur
 from .terms import BoundTerm
+
+COLOUR_BLUR = 8.0  # sigmas of the blur of brightness
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,7 @@ class GradientGuider:
 
     def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
         """Predict at index t, and differentiate the terms active there to x_t (B,3,H,W)."""
-        active = [
-            term for term in self.terms if term.scale and term.window.active(t, self.diffusion)
-        ]
+        active = active_terms(self.terms, t, self.diffusion)
         if not active:
             return GuidedPrediction(self.predict(x_t, t))
         with gradients():
@@ -55,8 +56,8 @@ class GradientGuider:
 class NormalisedGuider:
     """Moves every picture's pred_x0 by a share of its own length, whatever the gradient's.
 
-    As the steps of DSG (arXiv 2402.03201) are of a length that the model and the losses do not
-    change. A gradient g moves DDIM's pred_x0 by (1 - a) / sqrt(a) g, a = alphas_cumprod.
+    The share is `strength` of what noise is left: as the steps of DSG (arXiv 2402.03201) it ends
+    with the noise, so that the finished picture is the network's.
     """
 
     guider: Guider
@@ -68,16 +69,80 @@ class NormalisedGuider:
         guided = self.guider(x_t, t)
         if guided.gradient is None:
             return guided
-        aim = self.strength * picture_norm(guided.prediction.pred_x0)
+        length = step_length(guided.prediction, t, self.diffusion, self.strength)
         kept = float(self.diffusion.alphas_cumprod[t])
-        aim = aim * (kept**0.5 / (1 - kept))
-        own = picture_norm(guided.gradient)
-        scale = torch.where(own > 0, aim / own, 0)
-        return replace(guided, gradient=guided.gradient * scale)
+        per_move = kept**0.5 / (1 - kept)  # a gradient g moves DDIM's pred_x0 by g over this
+        return replace(guided, gradient=unit_length(guided.gradient) * length * per_move)
 
     def predict(self, x_t: Tensor, t: int) -> Prediction:
         """Predict at index t without a graph."""
         return self.guider.predict(x_t, t)
+
+
+@dataclass(frozen=True)
+class PredictionGuider:
+    """Moves pred_x0 itself, several times a step, after one pass of the U-Net without a graph.
+
+    The terms see the prediction as moved so far, without the noise of x_t: gradient descent as in
+    Universal Guidance (arXiv 2302.07121, backward guidance). As in MPGD (arXiv 2311.16424) the
+    noise that the U-Net saw is kept, so that the next sample goes along with the prediction; else
+    DDIM takes back most of a move. All moves of a step together have the length of the one of
+    `NormalisedGuider`.
+    """
+
+    denoiser: Denoiser
+    diffusion: GaussianDiffusion
+    terms: Sequence[BoundTerm]
+    strength: float
+    repeats: int = 1
+    smooth: float = 0.0  # sigma of a blur of every move, as a share of the picture's side
+
+    def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
+        """Predict at index t, and let the terms active there move the prediction."""
+        prediction = self.predict(x_t, t)
+        active = active_terms(self.terms, t, self.diffusion)
+        if not active:
+            return GuidedPrediction(prediction)
+        length = step_length(prediction, t, self.diffusion, self.strength / self.repeats)
+        move, losses = torch.zeros_like(x_t), {}
+        for _ in range(self.repeats):
+            with gradients():
+                losses, slope = weighted_gradient(active, (prediction.pred_x0 + move).detach())
+            move = move - unit_length(smoothed(slope, self.smooth * x_t.shape[-1])) * length
+        moved = self.diffusion.moved(prediction, move, batch_index(t, x_t))
+        return GuidedPrediction(moved, None, losses, unmoved=prediction.pred_x0)
+
+    def predict(self, x_t: Tensor, t: int) -> Prediction:
+        """Predict at index t without a graph."""
+        with torch.no_grad():
+            return self.denoiser(x_t, batch_index(t, x_t))
+
+
+def smoothed(x: Tensor, sigma: float) -> Tensor:  # (B,3,H,W), pixels
+    """Blurred, and the colour as much farther than the brightness as eyes are blunter for it."""
+    grey = x.mean(1, keepdim=True)
+    return blur(grey, sigma) + blur(x - grey, COLOUR_BLUR * sigma)
+
+
+def active_terms(
+    terms: Sequence[BoundTerm], t: int, diffusion: GaussianDiffusion
+) -> list[BoundTerm]:
+    """The terms that have a weight at index t."""
+    return [term for term in terms if term.scale and term.window.active(t, diffusion)]
+
+
+def step_length(
+    prediction: Prediction, t: int, diffusion: GaussianDiffusion, strength: float
+) -> Tensor:  # (B,1,1,1)
+    """How far guidance moves pred_x0 at index t."""
+    noise = float(diffusion.sqrt_one_minus_alphas_cumprod[t])
+    return strength * noise * picture_norm(prediction.pred_x0)
+
+
+def unit_length(x: Tensor) -> Tensor:  # (B,C,H,W)
+    """Every picture at length 1; one of length 0 stays so."""
+    length = picture_norm(x)
+    return torch.where(length > 0, x / length, 0)
 
 
 def picture_norm(x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,1,1,1)

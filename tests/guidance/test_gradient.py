@@ -14,13 +14,19 @@ from guided_face_edit.editor_core.diffusion.process import (
     GaussianDiffusion,
     UNetDenoiser,
 )
-from guided_face_edit.editor_core.diffusion.sampling import batch_index, guided_x0, sample_ddim
+from guided_face_edit.editor_core.diffusion.sampling import (
+    batch_index,
+    ddim_step,
+    guided_x0,
+    sample_ddim,
+)
 from guided_face_edit.editor_core.guidance.batch import EditBatch
 from guided_face_edit.editor_core.guidance.estimate import Estimate
 from guided_face_edit.editor_core.guidance.gradient import (
     GradientGuider,
     IntervalGuider,
     NormalisedGuider,
+    PredictionGuider,
     picture_norm,
 )
 from guided_face_edit.editor_core.guidance.terms import BoundTerm, LpipsTerm
@@ -223,11 +229,12 @@ def _normalised(strength, scale):
 
 @pytest.mark.parametrize("t", [0, 7, 19])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
-def test_a_normalised_step_moves_the_prediction_by_its_share_whatever_the_scale(t, scale):
+def test_a_normalised_step_moves_by_a_share_of_prediction_and_noise_whatever_the_scale(t, scale):
     guided, x_t = _normalised(0.05, scale)(picture(), t), picture()
     moved = guided_x0(SPACED, guided, x_t, batch_index(t, x_t)) - guided.prediction.pred_x0
     share = picture_norm(moved) / picture_norm(guided.prediction.pred_x0)
-    torch.testing.assert_close(share, torch.full((2, 1, 1, 1), 0.05).double())
+    noise = SPACED.sqrt_one_minus_alphas_cumprod[t]
+    torch.testing.assert_close(share, (0.05 * noise).expand(2, 1, 1, 1))
     plain = _normalised(0, scale)(picture(), t).gradient
     direction = guided.gradient / picture_norm(guided.gradient)
     torch.testing.assert_close(direction, plain / picture_norm(plain))
@@ -248,3 +255,84 @@ def test_a_picture_is_normalised_by_itself():
     denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
     alone = NormalisedGuider(GradientGuider(denoiser, SPACED, [term]), SPACED, 0.05)
     torch.testing.assert_close(alone(picture()[1:], 7).gradient, together[1:])
+
+
+def _moving(repeats, terms, strength=0.05):
+    denoiser = UNetDenoiser(unit_variance, SPACED, fixed="small")
+    return PredictionGuider(denoiser, SPACED, terms, strength, repeats)
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_moves_one_after_the_other_are_as_long_as_one(repeats):
+    x_t, towards = picture(), bound_pixel(torch.zeros(2, 3, 8, 8).double(), scale=7.0)
+    guided = _moving(repeats, [towards])(x_t, 7)  # straight to grey: no move turns off
+    share = 1 - 0.05 * SPACED.sqrt_one_minus_alphas_cumprod[7]
+    torch.testing.assert_close(guided.prediction.pred_x0, guided.unmoved * share)
+
+
+def test_every_move_begins_where_the_last_one_ended():
+    seen = []
+
+    def loss(image):
+        seen.append(image.detach())
+        return image.square().sum((1, 2, 3))
+
+    term = replace(bound_pixel(torch.zeros(2, 3, 8, 8).double()), loss=loss)
+    guided = _moving(3, [term])(picture(), 7)
+    step = 0.05 * SPACED.sqrt_one_minus_alphas_cumprod[7] / 3
+    for k, image in enumerate(seen):
+        torch.testing.assert_close(image, guided.unmoved * (1 - k * step))
+
+
+@pytest.mark.parametrize("t", [7, 0])
+def test_the_next_sample_goes_along_with_a_move(t):
+    x_t, towards = picture(), bound_pixel(torch.zeros(2, 3, 8, 8).double())
+    index, plain = batch_index(t, x_t), _moving(1, [])(x_t, t)
+    guided = _moving(3, [towards])(x_t, t)
+    move = guided.prediction.pred_x0 - guided.unmoved
+    assert picture_norm(move).min() > 0
+    ddim = [
+        ddim_step(SPACED, each.prediction.pred_x0, x_t, index, 0.3, each.unmoved).mean
+        for each in (plain, guided)
+    ]
+    kept = SPACED.alphas_cumprod_prev[t].sqrt()
+    torch.testing.assert_close(ddim[1] - ddim[0], kept * move)
+    mean, _, _ = SPACED.posterior(guided.prediction.pred_x0, x_t, index)
+    torch.testing.assert_close(guided.prediction.mean, mean)
+
+
+def test_moves_need_one_pass_of_the_network_and_none_of_them_a_graph():
+    calls = []
+
+    def network(x, t, **conditions):
+        calls.append(torch.is_grad_enabled())
+        return unit_variance(x, t, **conditions)
+
+    denoiser = UNetDenoiser(network, SPACED, fixed="small")
+    term = bound_pixel(torch.zeros(2, 3, 8, 8).double())
+    PredictionGuider(denoiser, SPACED, [term], 0.05, 5)(picture(), 7)
+    assert calls == [False]
+    assert PredictionGuider(denoiser, SPACED, [], 0.05, 5)(picture(), 7).unmoved is None
+
+
+def test_a_blurred_move_is_smooth_and_as_long():
+    (x_t, rough), towards = (picture(), picture(3)[1:]), torch.zeros(2, 3, 8, 8).double()
+    term = replace(bound_pixel(towards), loss=lambda image: (image * rough).sum((1, 2, 3)))
+    sharp, soft = (
+        guided.prediction.pred_x0 - guided.unmoved
+        for guided in (
+            PredictionGuider(_moving(1, []).denoiser, SPACED, [term], 0.05, 1, smooth)(x_t, 7)
+            for smooth in (0.0, 0.1)
+        )
+    )
+    torch.testing.assert_close(picture_norm(sharp), picture_norm(soft))
+    assert (picture_norm(soft.diff(dim=3)) < 0.7 * picture_norm(sharp.diff(dim=3))).all()
+
+
+def test_repeats_need_a_strength_and_the_estimate():
+    with pytest.raises(ValueError, match="guide_blur is 0.01 with strength 0 .* expected 0: set"):
+        EditSettings(guide_blur=0.01)
+    with pytest.raises(ValueError, match="guide_repeats is 2 with strength 0 .* expected 1: set"):
+        EditSettings(guide_repeats=2, gradient="estimate")
+    with pytest.raises(ValueError, match='the gradient "network", expected 1'):
+        EditSettings(guide_repeats=2, strength=0.1)
