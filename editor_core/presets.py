@@ -33,6 +33,23 @@ PRESETS = {
     "paper": replace(  # the scales that the paper gives, arXiv 2212.13344
         DIFFFACE, identity=TermSettings(2000), parsing=TermSettings(150)
     ),
+    "unconditional": EditSettings(  # for any face U-Net that is given no identity
+        identity=TermSettings(200),
+        parsing=TermSettings(30),
+        gaze=_OFF,
+        pixel=_OFF,
+        light=TermSettings(10_000),
+        views=2,
+        respacing="27",
+        skip=19,
+        sampler="ddim",
+        ramp_end=0.0,  # half a mask leaves half the noise, which a small U-Net takes for a blur
+        clip_denoised=True,
+        gradient="estimate",
+        strength=0.2,
+        guide_repeats=4,
+        guide_blur=0.01,
+    ),
     "demo": _DEMO,
     "demo-gaze": replace(  # the eyes alone, free to look elsewhere; the source is the target
         _DEMO,
@@ -53,7 +70,8 @@ def preset(name: str) -> EditSettings:
     """Settings by name.
 
     Args:
-        name: One of `PRESETS`: "diffface", "diffface-exact", "paper", "demo" or "demo-gaze".
+        name: One of `PRESETS`: "diffface", "diffface-exact", "paper", "unconditional", "demo" or
+            "demo-gaze".
 
     Raises:
         ValueError: There is no preset of that name.
