@@ -207,7 +207,17 @@ def figures(name: str) -> Mapping[str, Any]:
 
 
 def evaluation(of: str = "evaluation") -> str:
-    """A table of the drawn world, each figure with its interval."""
+    """A table of the drawn world."""
+    return intervals(f"demo/{of}.json")
+
+
+def real_faces() -> str:
+    """The table of real faces."""
+    return intervals("real_faces/evaluation.json")
+
+
+def intervals(name: str) -> str:
+    """A benchmark's figures, each with its interval."""
     rows = [
         (
             each["name"],
@@ -215,7 +225,7 @@ def evaluation(of: str = "evaluation") -> str:
             f"{rounded(each['low'])} to {rounded(each['high'])}",
             each["required"],
         )
-        for each in figures(f"demo/{of}.json")["figures"]
+        for each in figures(name)["figures"]
     ]
     return markdown_table(("figure", "value", "95% interval", "required"), rows)
 
@@ -268,6 +278,6 @@ def steps() -> str:
 FUNCTIONS = (
     *(settings_table, terms_table, presets_table, published_files, rooms_table, nodes_table, usage),
     example,
-    *(evaluation, sweep, steps),
+    *(evaluation, real_faces, sweep, steps),
 )
 PARTS: Mapping[str, Callable[..., str]] = {each.__name__: each for each in FUNCTIONS}
