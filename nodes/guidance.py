@@ -30,7 +30,7 @@ Term = TypeVar("Term", bound=GuidanceTerm)
 
 schema = partial(node_schema, category="face editing/guidance")
 VIEW_LIMITS = ("max_rotation", "max_shift", "max_inset", "probability")  # of RandomViews
-CHOICES = {name: PRESETS[name] for name in ("diffface", "paper", "demo")}
+CHOICES = {name: PRESETS[name] for name in ("diffface", "paper", "unconditional", "demo")}
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class LightGuidance(TermNode):
             "Keeps the target's light and complexion inside the mask: its coarse colours, cell by "
             "cell, with everything finer free.",
             search_aliases=["colour match", "skin tone", "relight"],
-            weight=TermSettings(200),
+            weight=TermSettings(1000),
             options=setting_inputs(terms.LightTerm, "cells"),
         )
 
@@ -324,8 +324,9 @@ class GuidancePreset(io.ComfyNode):
                     "diffface",
                     "diffface: the published code's scales "
                     f"({CHOICES['diffface'].respacing} steps, skip {CHOICES['diffface'].skip}). "
-                    "paper: those of the paper. demo: for the bundled models "
-                    f"({sampling_of(CHOICES['demo'])}).",
+                    "paper: those of the paper. unconditional: for a U-Net that is given no "
+                    f"identity ({sampling_of(CHOICES['unconditional'])}). demo: for the bundled "
+                    f"models ({sampling_of(CHOICES['demo'])}).",
                     choices=CHOICES,
                 ),
                 required(sockets.IdentityModel, "identity_model", "From Load Identity Model."),
@@ -358,8 +359,10 @@ def views_of(known: dict[str, Any]) -> RandomViews:
 
 def sampling_of(settings: EditSettings) -> str:
     """What a preset sets on the sampler, which a chain cannot carry."""
-    return (
-        f"{settings.sampler}, {settings.respacing} steps, skip {settings.skip}, "
-        f"eta {settings.eta:g}, ramp_end {settings.ramp_end:g}, "
-        f"clip_denoised {settings.clip_denoised}"
-    )
+    numbers = {name: getattr(settings, name) for name in ("eta", "ramp_end", "clip_denoised")}
+    own = ("gradient", "strength", "guide_repeats", "guide_blur")
+    plain = EditSettings()
+    numbers |= {n: getattr(settings, n) for n in own if getattr(settings, n) != getattr(plain, n)}
+    steps = f"{settings.sampler}, {settings.respacing} steps, skip {settings.skip}"
+    shown = (f"{name} {value}" for name, value in numbers.items())
+    return ", ".join([steps, *shown])

@@ -202,7 +202,7 @@ def batch_pairs() -> Workflow:
 
 
 MICROPHONE = 0x2B2F3A  # a colour
-LIGHT = TermSettings(200)
+LIGHT = TermSettings(1000)
 
 OWN_PHOTOS = (
     "For photos of your own, put **Load Image** and **Detect Faces** in the place of **Draw Demo "

@@ -19,7 +19,7 @@ from .networks import load_metric_networks
 from .sweep import sweep
 from .tables import evaluation
 
-EXTRA = {"light": TermSettings(200)}
+EXTRA = {"light": TermSettings(1000)}
 """Terms that the preset leaves out: their rows compare it with them and as it is."""
 
 
