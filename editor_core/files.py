@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,36 @@ def atomic_write(path: StrPath) -> Iterator[Path]:
         os.replace(part, real)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: StrPath) -> Iterator[Path]:
+    """A temporary folder beside `path`, which becomes `path` when the block succeeds.
+
+    Raises:
+        FileNotFoundError: The folder that it would stand in does not exist.
+        FileExistsError: There is something at the path already, other than an empty folder.
+    """
+    real = check_new_folder(path)
+    part = real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
+    part.mkdir()
+    try:
+        yield part
+        if real.exists():
+            real.rmdir()
+        os.replace(part, real)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def check_new_folder(path: StrPath) -> Path:
+    """The path that `path` links to, where `atomic_folder` may make a folder."""
+    real = Path(os.path.realpath(path))
+    if not real.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {real.parent}")
+    if real.exists() and (not real.is_dir() or any(real.iterdir())):
+        raise FileExistsError(f"{path} is there already: name another, or take it away")
+    return real
 
 
 def write_text(path: StrPath, text: str) -> None:

@@ -41,3 +41,20 @@ def test_sha256_reads_the_whole_file(tmp_path):
     content = bytes(range(256)) * 10_000
     (tmp_path / "a").write_bytes(content)
     assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with files.atomic_folder(tmp_path / name) as part:
+            (part / "a.txt").write_text("x")
+            assert not (tmp_path / name / "a.txt").exists()
+        assert (tmp_path / name / "a.txt").read_text() == "x"
+    with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "half") as part:
+        (part / "a.txt").write_text("x")
+        raise ZeroDivisionError
+    assert sorted(os.listdir(tmp_path)) == ["empty", "new"]
+    with pytest.raises(FileExistsError, match="new is there already: name another"):
+        files.check_new_folder(tmp_path / "new")
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        files.check_new_folder(tmp_path / "missing" / "a")

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import batch, convert, demo, inspect, moved, swap
+from . import analyse, batch, convert, demo, inspect, moved, paste, swap
 from .errors import USER_ERRORS, one_line
 
 
@@ -15,6 +15,8 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_demo(commands)
     swap.add_swap(commands)
     batch.add_batch(commands)
+    analyse.add_analyse(commands)
+    paste.add_paste(commands)
     inspect.add_inspect(commands)
     convert.add_convert(commands)
     moved.add_moved(commands)

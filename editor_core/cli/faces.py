@@ -20,15 +20,15 @@ from ..photos import points_in_crops
 
 EVERY, LARGEST = FaceChoice(), FaceChoice("largest first", "0")
 NAMED_CHOICES = {"all": EVERY, "largest": LARGEST}
+WHICH = "all, largest, or numbers from the left, as 0,2 (%(default)s)"
+YUNET = "YuNet file (the .onnx in the folder detection of the models)"
 
 
 def add_faces(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    which = "all, largest, or numbers from the left, as 0,2 (%(default)s)"
-    add("--face", default="largest", help=which)
+    add("--face", default="largest", help=WHICH)
     add("--reference", type=Path, help="edit the face most like this picture's")
-    yunet = "YuNet file (the .onnx in the folder detection of the models)"
-    add("--detector", type=Path, help=yunet)
+    add("--detector", type=Path, help=YUNET)
     for name, picture in (("at", "target"), ("source-at", "source")):
         place = f"where the {picture}'s face is: x0,y0,x1,y1, or x,y of five points"
         add(f"--{name}", help=place)
@@ -51,14 +51,16 @@ def locate_pair(
                 f"no face in {arguments.target} is like that in {arguments.reference}: choose it "
                 "with --face"
             )
-    choice = NAMED_CHOICES.get(arguments.face) or FaceChoice(numbers=arguments.face)
-    chosen = choose_faces(faces, choice)
-    if not len(chosen):
-        raise ValueError(
-            f"there is no face {arguments.face} in {arguments.target}, expected 0 to "
-            f"{len(faces) - 1}"
-        )
+    chosen = faces_named(arguments.face, faces, arguments.target)
     return to_unit(crop_faces(source, face).image), points_in_crops(face), chosen
+
+
+def faces_named(which: str, faces: Faces, path: Path) -> Faces:
+    """The faces of a picture that `--face` names, one at least."""
+    chosen = choose_faces(faces, NAMED_CHOICES.get(which) or FaceChoice(numbers=which))
+    if not len(chosen):
+        raise ValueError(f"there is no face {which} in {path}, expected 0 to {len(faces) - 1}")
+    return chosen
 
 
 def mixed_identity(
@@ -96,7 +98,7 @@ def _locate(
     path: Path,
     at: str | None = None,
 ) -> Faces:
-    detector = _detector(arguments)
+    detector = detector_of(arguments)
     flag = "--source-at" if path == arguments.source else "--at"
     hint = f"say where it is with {flag}"
     if detector is None:
@@ -122,11 +124,11 @@ def pasting_of(arguments: Namespace) -> Pasting:
     """How crops are blended in: a picture that is one aligned face needs no fading edge."""
     if arguments.feather is not None:
         return Pasting(feather=arguments.feather)
-    whole = arguments.at is None and _detector(arguments) is None
+    whole = arguments.at is None and detector_of(arguments) is None
     return Pasting(feather=0.0) if whole else Pasting()
 
 
-def _detector(arguments: Namespace) -> FaceDetector | None:
+def detector_of(arguments: Namespace) -> FaceDetector | None:
     """The user's detector, or the one in the models' folder."""
     found = sorted((arguments.models / "detection").glob("*.onnx"))
     path = arguments.detector or next(iter(found), None)

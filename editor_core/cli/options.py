@@ -97,8 +97,8 @@ def models_of(folder: Path, precision: str = "fp32", compiled: bool = False) -> 
     return models
 
 
-def describe_models(models: FaceModels, folder: Path) -> None:
-    """Print what each of the models is, and its file in the folder."""
+def describe_models(models: Any, folder: Path) -> None:
+    """Print what each of the models is, as `FaceModels` has them, and its file in the folder."""
     files = find_models(folder)
     for kind in filter(files.get, vars(models)):
         network = network_of(getattr(models, kind))

@@ -31,9 +31,14 @@ def align_faces(faces: Faces, template: Template, size: int) -> Faces:
     """
     affine = template.affine(faces) * size
     aligned = replace(faces, affine=affine, crop_size=size, template=template.name)
-    _require_sides(aligned)
-    _require_touching(aligned)
+    require_usable(aligned)
     return aligned
+
+
+def require_usable(faces: Faces) -> None:
+    """Refuse crops that lie outside their photo, or are too small or too large to be meant."""
+    _require_sides(faces)
+    _require_touching(faces)
 
 
 def _require_sides(faces: Faces) -> None:

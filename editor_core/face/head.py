@@ -116,7 +116,12 @@ def _within_reach(sine: Tensor) -> Tensor:  # (...,2)
 
 
 def describe_meshes(meshes: Meshes) -> list[str]:
-    """A line a face: the head's turn, the gaze, and the three expressions that show most."""
+    """A numbered line a face, see `mesh_phrases`."""
+    return [f"{row}: {phrase}" for row, phrase in enumerate(mesh_phrases(meshes))]
+
+
+def mesh_phrases(meshes: Meshes) -> list[str]:
+    """Of every face the head's turn, the gaze, and the three expressions that show most."""
     heads = torch.rad2deg(pose_angles(head_pose(meshes.points))).tolist()
     gazes = torch.rad2deg(iris_gaze(meshes.points).mean(1)).tolist()
     lines = []
@@ -126,7 +131,7 @@ def describe_meshes(meshes: Meshes) -> list[str]:
         turned = "head {:+d} up, {:+d} right, leaning {:+d}".format(*map(round, head))
         looks = "eyes {:+d} up, {:+d} right".format(*map(round, gaze))
         shown = [] if meshes.blendshapes is None else [_most_shown(meshes.blendshapes[row])]
-        lines.append("; ".join([f"{row}: face {presence:.2f}", turned, looks, *shown]))
+        lines.append("; ".join([f"face {presence:.2f}", turned, looks, *shown]))
     return lines
 
 

@@ -48,23 +48,35 @@ def locate_faces(
         >>> tuple(crop_faces(photo, faces).image.shape)
         (1, 3, 64, 64)
     """
+    faces, cut = find_faces(photos, template, detector=detector, at=at, name=name, hint=hint)
+    if not len(faces):
+        raise ValueError(f"no face found in {name}: {hint}")
+    whole = at is None and detector is None  # then the points are the template's
+    try:
+        if landmarker is not None and not whole:
+            faces = landmark_faces(landmarker, photos, faces)
+        return align_faces(faces, template_named(cut), size)
+    except FaceError as error:
+        raise error.named(faces.names([name] * len(photos))) from None
+
+
+def find_faces(
+    photos: Tensor,
+    template: str,
+    *,
+    detector: FaceDetector | None,
+    at: str | None,
+    name: object,
+    hint: str,
+) -> tuple[Faces, str]:
+    """The faces of photos as in `locate_faces`, perhaps none, and the template of their crops."""
     frames, height, width = photos.shape[:3]
     if at is not None:
-        faces = faces_in_text(at, (height, width), frames)
-    elif detector is not None:
-        faces = detector.find(photos)
-        if not len(faces):
-            raise ValueError(f"no face found in {name}: {hint}")
-    else:
-        require_square(photos, name, hint)
-        faces, template = whole_pictures((height, width), frames, template), "whole box"
-        landmarker = None  # its points are the template's
-    try:
-        if landmarker is not None:
-            faces = landmark_faces(landmarker, photos, faces)
-        return align_faces(faces, template_named(template), size)
-    except FaceError as error:
-        raise error.named(faces.names([name] * frames)) from None
+        return faces_in_text(at, (height, width), frames), template
+    if detector is not None:
+        return detector.find(photos), template
+    require_square(photos, name, hint)
+    return whole_pictures((height, width), frames, template), "whole box"
 
 
 def require_square(photos: Tensor, name: object, hint: str) -> None:

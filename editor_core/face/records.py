@@ -64,8 +64,7 @@ class Faces:
     def names(self, pictures: Sequence[object] = ()) -> list[str]:
         """What errors call the faces: by their numbers and what the frames are called."""
         called = pictures or [f"picture {frame}" for frame in range(self.frames)]
-        numbers = _places(self.frame) if self.number is None else self.number
-        rows = zip(numbers.tolist(), self.frame.tolist(), strict=True)
+        rows = zip(numbers_of(self), self.frame.tolist(), strict=True)
         return [f"face {number} of {called[frame]}" for number, frame in rows]
 
     def without_faces(self) -> list[int]:
@@ -96,6 +95,11 @@ def make_faces(
     keys = zip(frame, faces.centre.tolist(), range(len(faces)), strict=True)
     faces = faces.rows([k for _, _, k in sorted(keys)])
     return replace(faces, number=_places(faces.frame))
+
+
+def numbers_of(faces: Faces) -> list[int]:
+    """Every face's number in its frame; by place where they have none."""
+    return (_places(faces.frame) if faces.number is None else faces.number).tolist()
 
 
 def _places(frame: Tensor) -> Tensor:  # (n,) -> (n,)
