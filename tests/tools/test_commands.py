@@ -7,7 +7,7 @@ import pytest
 
 from guided_face_edit.tools import run
 
-TOOLS = ("train", "evaluate", "real_faces", "finding", "benchmark", "import_time")
+TOOLS = ("train", "evaluate", "real_faces", "finding", "verification", "benchmark", "import_time")
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -1,0 +1,1 @@
+"""How well identity encoders tell people apart, by what they are shown."""

@@ -1,0 +1,5 @@
+"""`python -m tools.verification`."""
+
+from tools import run
+
+raise SystemExit(run("verification"))
