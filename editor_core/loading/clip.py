@@ -35,7 +35,7 @@ def clip_encoder(checkpoint: Checkpoint) -> ClipEncoder:
 
 def clip_texts(network: Clip, folder: Path) -> Callable[[Sequence[str]], Tensor]:
     """Texts to vectors (k,E) by the folder's tokenizer, which is data; longer texts are cut."""
-    from transformers import CLIPTokenizer
+    from transformers import CLIPTokenizer  # pyright: ignore[reportMissingImports]
 
     tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)
     options = {"padding": True, "truncation": True, "max_length": network.config.context}

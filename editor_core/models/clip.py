@@ -127,7 +127,7 @@ class Clip(nn.Module):
 
 def transformers_clip(config: ClipConfig) -> Any:
     """The library's module of those sizes."""
-    from transformers import CLIPConfig, CLIPModel
+    from transformers import CLIPConfig, CLIPModel  # pyright: ignore[reportMissingImports]
 
     sizes: dict[str, Any] = {
         "projection_dim": config.embedding,
