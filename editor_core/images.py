@@ -168,15 +168,16 @@ def blur(x: Tensor, sigma: float) -> Tensor:  # (B,C,H,W) -> (B,C,H,W)
 
 def imagenet_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
     """Pictures in [-1, 1] normalised by ImageNet's mean and deviation."""
-    return _standardise(x, IMAGENET_MEAN, IMAGENET_STD)
+    return standardise(x, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def clip_normalise(x: Tensor) -> Tensor:  # (B,3,H,W) -> (B,3,H,W)
     """Pictures in [-1, 1] normalised by the mean and deviation of CLIP's training."""
-    return _standardise(x, CLIP_MEAN, CLIP_STD)
+    return standardise(x, CLIP_MEAN, CLIP_STD)
 
 
-def _standardise(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def standardise(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Pictures (B,3,H,W) in [-1, 1] normalised by a mean and a deviation of those in [0, 1]."""
     middle, spread = (x.new_tensor(v).view(3, 1, 1) for v in (mean, std))
     return ((x + 1) / 2 - middle) / spread
 

@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from torch import Tensor, nn
 
 from ..editor_core.face.clip import ClipEncoder
+from ..editor_core.images import standardise
 from . import sockets
 from .host import ManagedModel, lent_parameters
 from .loaders import schema
@@ -68,8 +69,7 @@ class VisionTower(nn.Module):
 
     def normalise(self, x: Tensor) -> Tensor:  # (B,3,S,S) in [-1,1]
         """By the mean and deviation of its own training."""
-        mean, std = (x.new_tensor(each)[:, None, None] for each in self.levels)
-        return ((x + 1) / 2 - mean) / std
+        return standardise(x, *self.levels)
 
     def forward(self, view: Tensor) -> Tensor:  # (B,3,S,S), normalised -> (B,E)
         network = self.patcher.model

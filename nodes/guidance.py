@@ -111,7 +111,19 @@ class TermNode(io.ComfyNode):
         return cls.term(**known)
 
 
-class IdentityGuidance(TermNode):
+class ViewedTermNode(TermNode):
+    """A node of a term that looks at the picture from random views."""
+
+    views = (*setting_inputs(EditSettings, "views"), *setting_inputs(RandomViews, *VIEW_LIMITS))
+
+    @classmethod
+    def make(cls, views: int, **known: Any) -> GuidanceTerm:
+        """The term with its random views."""
+        limits = {name: known.pop(name) for name in VIEW_LIMITS}
+        return super().make(views=RandomViews(views, **limits), **known)
+
+
+class IdentityGuidance(ViewedTermNode):
     term = terms.IdentityTerm
 
     @classmethod
@@ -123,8 +135,7 @@ class IdentityGuidance(TermNode):
             search_aliases=["arcface loss", "id loss"],
             needs=[required(sockets.IdentityModel, "identity_model", "From Load Identity Model.")],
             options=[
-                *setting_inputs(EditSettings, "views"),
-                *setting_inputs(RandomViews, *VIEW_LIMITS),
+                *cls.views,
                 optional(
                     sockets.Embedding,
                     "embedding",
@@ -133,11 +144,6 @@ class IdentityGuidance(TermNode):
                 ),
             ],
         )
-
-    @classmethod
-    def make(cls, **known: Any) -> GuidanceTerm:
-        """The term with its random views."""
-        return cls.term(**{"views": views_of(known), **known})
 
 
 class ParsingGuidance(TermNode):
@@ -272,7 +278,7 @@ class BlendshapeGuidance(LandmarkTermNode):
         return super().make(asked=goal.asked(), **known)
 
 
-class TextGuidance(TermNode):
+class TextGuidance(ViewedTermNode):
     term = terms.TextTerm
 
     @classmethod
@@ -290,10 +296,7 @@ class TextGuidance(TermNode):
                 *setting_inputs(TextWish, "margin"),
             ],
             weight=TermSettings(1000),
-            options=[
-                *setting_inputs(EditSettings, "views"),
-                *setting_inputs(RandomViews, *VIEW_LIMITS),
-            ],
+            options=cls.views,
         )
 
     @classmethod
@@ -303,11 +306,6 @@ class TextGuidance(TermNode):
             with host.on_device(clip_model):
                 texts = text_directions(clip_model.model, wish)
         return super().execute(clip_model=clip_model, texts=texts, **given)
-
-    @classmethod
-    def make(cls, **known: Any) -> GuidanceTerm:
-        """The term with its random views."""
-        return cls.term(**{"views": views_of(known), **known})
 
 
 class GuidancePreset(io.ComfyNode):
@@ -350,11 +348,6 @@ class GuidancePreset(io.ComfyNode):
         needed = {name for term in chain for name in vars(term)}
         used = (each for name, each in managed.items() if name in needed)
         return io.NodeOutput(Chain(tuple(chain), tuple(used)))
-
-
-def views_of(known: dict[str, Any]) -> RandomViews:
-    """The random views that a node's inputs ask for, which are taken out of them."""
-    return RandomViews(known.pop("views"), **{name: known.pop(name) for name in VIEW_LIMITS})
 
 
 def sampling_of(settings: EditSettings) -> str:

@@ -94,21 +94,21 @@ def blendshapes_in(text: str) -> dict[str, float]:
             raise ValueError(
                 f'there is no blendshape "{name}", expected ARKit\'s names, as jawOpen=0.3'
             )
-        try:
-            values[name] = float(value)
-        except ValueError:
-            raise ValueError(f'{name} is "{value}", expected a number, as jawOpen=0.3') from None
+        values[name] = _number(name, value, "jawOpen=0.3")
     return values
+
+
+def _number(name: str, text: str, example: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f'{name} is "{text}", expected a number, as {example}') from None
 
 
 def goal_in(text: str) -> ExpressionGoal:
     """`"smile=0.8, jawLeft=0.2"` -> the goal; names are those of `SLIDERS` or ARKit's."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     sliders = [part for part in parts if part.partition("=")[0].strip() in SLIDERS]
-    values = {}
-    for name, _, value in (part.partition("=") for part in sliders):
-        try:
-            values[name.strip()] = float(value)
-        except ValueError:
-            raise ValueError(f'{name} is "{value}", expected a number, as smile=0.8') from None
+    named = (part.partition("=") for part in sliders)
+    values = {name.strip(): _number(name, value, "smile=0.8") for name, _, value in named}
     return ExpressionGoal(more=", ".join(part for part in parts if part not in sliders), **values)

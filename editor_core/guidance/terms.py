@@ -92,7 +92,7 @@ class IdentityTerm(GuidanceTerm):
         def loss(image: Tensor) -> Tensor:
             masked = encoder.normalise(image) * mask  # outside: the colour it takes for 0
             views = self.views(view(masked), batch.generators)
-            embedded = encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+            embedded = embed_views(encoder, views)
             return identity_distance(embedded, source[:, None]).mean(1)
 
         return loss
@@ -258,7 +258,7 @@ class TextTerm(GuidanceTerm):
 
         def loss(image: Tensor) -> Tensor:
             views = self.views(resize(image, clip.size), batch.generators)
-            embedded = clip.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+            embedded = embed_views(clip, views)
             reached = embedded @ self.texts.to(embedded).T  # (B,V,k)
             return (self.margin - reached).relu().mean(1).sum(1)
 
@@ -277,6 +277,11 @@ TERMS: tuple[type[GuidanceTerm], ...] = (
     TextTerm,
 )
 """Every kind of term, in the order in which an edit applies them."""
+
+
+def embed_views(encoder: IdentityEncoder | ClipEncoder, views: Tensor) -> Tensor:
+    """The vectors of all views (B,V,3,S,S) of every picture, (B,V,E)."""
+    return encoder.embed_view(views.flatten(0, 1)).unflatten(0, views.shape[:2])
 
 
 @dataclass(frozen=True)
