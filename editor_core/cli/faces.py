@@ -16,7 +16,6 @@ from ..face.records import Faces
 from ..face.yunet import PUBLISHED
 from ..images import read_photo, to_unit
 from ..loading.models import FaceModels
-from ..photos import points_in_crops
 
 EVERY, LARGEST = FaceChoice(), FaceChoice("largest first", "0")
 NAMED_CHOICES = {"all": EVERY, "largest": LARGEST}
@@ -36,8 +35,8 @@ def add_faces(parser: ArgumentParser) -> None:
 
 def locate_pair(
     arguments: Namespace, models: FaceModels, template: str, source: Tensor, target: Tensor
-) -> tuple[Tensor, Tensor, Faces]:
-    """The crop (1,S,S,3) of the source's face with its points, and the target's that are edited."""
+) -> tuple[Faces, Tensor, Faces]:
+    """The source's face, its crop (1,S,S,3), and the target's faces that are edited."""
     locate = partial(_locate, arguments, models, template)
     face = choose_faces(locate(source, arguments.source, arguments.source_at), LARGEST)
     faces = locate(target, arguments.target, arguments.at)
@@ -52,7 +51,7 @@ def locate_pair(
                 "with --face"
             )
     chosen = faces_named(arguments.face, faces, arguments.target)
-    return to_unit(crop_faces(source, face).image), points_in_crops(face), chosen
+    return face, to_unit(crop_faces(source, face).image), chosen
 
 
 def faces_named(which: str, faces: Faces, path: Path) -> Faces:
@@ -64,23 +63,25 @@ def faces_named(which: str, faces: Faces, path: Path) -> Faces:
 
 
 def mixed_identity(
-    arguments: Namespace, models: FaceModels, template: str, source: Tensor
+    arguments: Namespace, models: FaceModels, template: str, source: Tensor, face: Faces
 ) -> Tensor | None:  # -> (1,E)
-    """The identity of the source with those of `--mix`, None where there are none."""
+    """The identity of the source's face with those of `--mix`, None where there are none."""
     if not arguments.mix:
         return None
 
-    def identity(photo: Tensor, path: Path, at: str | None = None) -> Tensor:
-        face = choose_faces(_locate(arguments, models, template, photo, path, at), LARGEST)
+    def identity(photo: Tensor, face: Faces) -> Tensor:
         embedding = embed_faces(face, photo, models.identity).embedding
         assert embedding is not None  # it was just made
         return embedding
 
+    def identity_of(path: Path) -> Tensor:
+        photo = read_photo(path)
+        faces = _locate(arguments, models, template, photo, path)
+        return identity(photo, choose_faces(faces, LARGEST))
+
     weights = [1.0, *(_weight(*mixed) for mixed in arguments.mix)]
-    others = [identity(read_photo(path), Path(path)) for path, _ in arguments.mix]
-    return mix_identities(
-        [identity(source, arguments.source, arguments.source_at), *others], weights
-    )
+    others = [identity_of(Path(path)) for path, _ in arguments.mix]
+    return mix_identities([identity(source, face), *others], weights)
 
 
 def _weight(path: str, text: str) -> float:

@@ -11,7 +11,7 @@ from ..face.pasting import Pasting
 from ..face.records import Faces
 from ..files import check_destination
 from ..images import read_mask, read_photo, to_mask, write_png
-from ..photos import edit_photos
+from ..photos import edit_photos, points_in_crops
 from .faces import add_faces, locate_pair, mixed_identity, pasting_of
 from .options import add_models, add_setting, add_settings, describe_models, models_of, settings_of
 from .output import edit_metadata, progress_on
@@ -53,20 +53,21 @@ def swap(arguments: argparse.Namespace) -> None:
     )
     models = models_of(arguments.models, arguments.precision, arguments.compile)
     describe_models(models, arguments.models)
-    face, points, faces = locate_pair(arguments, models, settings.template, source, target)
+    face, crop, faces = locate_pair(arguments, models, settings.template, source, target)
+    embedding = mixed_identity(arguments, models, settings.template, source, face)
     pasting = pasting_of(arguments)
     with tqdm(desc="editing", unit="step", delay=1e-3) as bar:  # shown from the first step on
         try:
             result = edit_photos(
                 models,
-                face,
+                crop,
                 target,
                 faces,
                 settings,
                 mask=mask,
                 keep=keep,
-                source_points=points,
-                embedding=mixed_identity(arguments, models, settings.template, source),
+                source_points=points_in_crops(face),
+                embedding=embedding,
                 pasting=pasting,
                 if_missing="pass through" if arguments.pass_through else "error",
                 on_step=progress_on(bar),

@@ -50,6 +50,7 @@ RIGID = (  # of MediaPipe's canonical face in cm: a landmark, its weight, and x,
     (420, 0.025462, 1.246815, 0.230297, 5.681036),
     (425, 0.047252, 3.832928, -1.537326, 4.137731),
 )
+RIGID_LANDMARKS = [row[0] for row in RIGID]
 CORNERS = ((33, 133), (362, 263))  # of the left and the right eye
 IRISES = (LEFT_IRIS[0], RIGHT_IRIS[0])
 IRIS_REACH = 1.0  # cm from an eye's centre to its iris
@@ -69,11 +70,8 @@ def head_pose(points: Tensor) -> Tensor:  # (B,478,3) -> (B,3,3)
 
 def fit_head(points: Tensor) -> tuple[Tensor, Tensor]:
     """The rotation (B,3,3), and how many units of the landmarks are a cm of the canonical face."""
-    table = points.new_tensor(RIGID)
-    weight = (table[:, 1] / table[:, 1].sum())[:, None]
-    face = table[:, 2:] * table.new_tensor([1, -1, -1])
-    face = face - (face * weight).sum(0)
-    found = points[:, [int(row[0]) for row in RIGID]] - head_centre(points)
+    weight, face = rigid_face(points)
+    found = points[:, RIGID_LANDMARKS] - head_centre(points)
     u, s, vh = torch.linalg.svd((found * weight).mT @ face)
     flip = torch.ones_like(s)
     flip[:, 2] = (u @ vh).det().sign()
@@ -82,9 +80,16 @@ def fit_head(points: Tensor) -> tuple[Tensor, Tensor]:
 
 def head_centre(points: Tensor) -> Tensor:  # (B,478,3) -> (B,1,3)
     """The middle of the landmarks that expressions move least."""
-    table = points.new_tensor(RIGID)
-    weight = (table[:, 1] / table[:, 1].sum())[:, None]
-    return (points[:, [int(row[0]) for row in RIGID]] * weight).sum(1, keepdim=True)
+    weight, _ = rigid_face(points)
+    return (points[:, RIGID_LANDMARKS] * weight).sum(1, keepdim=True)
+
+
+def rigid_face(like: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights (R,1), which add up to 1, and the canonical places (R,3) about their middle."""
+    table = like.new_tensor(RIGID)
+    weight = table[:, 1:2] / table[:, 1].sum()
+    face = table[:, 2:] * table.new_tensor([1, -1, -1])
+    return weight, face - (face * weight).sum(0)
 
 
 def pose_angles(pose: Tensor) -> Tensor:  # (B,3,3) -> (B,3)

@@ -2,12 +2,12 @@
 long an embedding is tells how good the picture is. CVLface publishes the same networks."""
 
 from dataclasses import dataclass
-from itertools import chain
 
 from torch import Tensor, nn
 
-from .blocks import make_stages, projection
+from .blocks import projection
 from .configs import ArcFaceConfig, StateDict, row_sizes
+from .ir_se import ImprovedResNet
 
 WRAPPERS_OF_NETWORK = ("net.", "model.")  # before its names in files of CVLface and of AdaFace
 
@@ -22,29 +22,11 @@ class AdaFaceConfig(ArcFaceConfig):
         return cls(**row_sizes(tensors, last_convolution="res_layer.4"))
 
 
-class AdaFace(nn.Module):
-    """Embeds an aligned face; faces of one person point the same way."""
+class AdaFace(ImprovedResNet):
+    """Embeds an aligned face; the longer the embedding, the better the picture."""
 
     def __init__(self, config: AdaFaceConfig) -> None:
-        super().__init__()
-        self.config = config
-        stem, *_, last = config.widths
-        self.input_layer = nn.Sequential(
-            nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
-        )
-        stages = make_stages(AdaFaceBlock, stem, config.widths, config.layers)
-        self.body = nn.Sequential(*chain.from_iterable(stages))
-        self.output_layer = nn.Sequential(
-            nn.BatchNorm2d(last),
-            nn.Identity(),  # dropout, in training
-            nn.Flatten(),
-            nn.Linear(config.features, config.embedding),
-            nn.BatchNorm1d(config.embedding, affine=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B,3,S,S) in [-1,1] -> (B,E), the longer the better the picture"""
-        return self.output_layer(self.body(self.input_layer(x)))
+        super().__init__(config, AdaFaceBlock, affine=False)
 
 
 class AdaFaceBlock(nn.Module):

@@ -7,7 +7,7 @@ from itertools import chain
 
 from torch import Tensor, nn
 
-from .blocks import SQUEEZE, make_stages, projection
+from .blocks import SQUEEZE, MakeBlock, make_stages, projection
 from .configs import ArcFaceConfig, StateDict, row_sizes
 
 
@@ -24,30 +24,36 @@ class IRSEConfig(ArcFaceConfig):
         return cls(**row_sizes(tensors, last_convolution="res_layer.3"), use_se=use_se)
 
 
-class IRSE(nn.Module):
-    """Embeds an aligned face; faces of one person point the same way."""
+class ImprovedResNet(nn.Module):
+    """A stem, four stages of pre-normalised blocks and a linear head, by the names of IR-SE50."""
 
-    def __init__(self, config: IRSEConfig) -> None:
+    def __init__(self, config: ArcFaceConfig, make_block: MakeBlock, affine: bool = True) -> None:
         super().__init__()
         self.config = config
         stem, *_, last = config.widths
         self.input_layer = nn.Sequential(
             nn.Conv2d(3, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem), nn.PReLU(stem)
         )
-        make = partial(IRSEBlock, use_se=config.use_se)
-        stages = make_stages(make, stem, config.widths, config.layers)
+        stages = make_stages(make_block, stem, config.widths, config.layers)
         self.body = nn.Sequential(*chain.from_iterable(stages))
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(last),
             nn.Identity(),  # dropout, in training
             nn.Flatten(),
             nn.Linear(config.features, config.embedding),
-            nn.BatchNorm1d(config.embedding),
+            nn.BatchNorm1d(config.embedding, affine=affine),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B,3,S,S) in [-1,1], blue first -> (B,E), not of unit length"""
+        """(B,3,S,S) in [-1,1] -> (B,E), not of unit length"""
         return self.output_layer(self.body(self.input_layer(x)))
+
+
+class IRSE(ImprovedResNet):
+    """Embeds an aligned face, blue first; faces of one person point the same way."""
+
+    def __init__(self, config: IRSEConfig) -> None:
+        super().__init__(config, partial(IRSEBlock, use_se=config.use_se))
 
 
 class IRSEBlock(nn.Module):
