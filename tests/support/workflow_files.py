@@ -60,3 +60,27 @@ def put_pictures(folder: Path) -> None:
         write_png(folder / f"{kind}.png", images[0])
         for k, image in enumerate(images):
             write_png(folder / f"{kind}s" / f"{k}.png", image)
+
+
+def node(kind: str, **inputs: Any) -> dict[str, Any]:
+    """A node of the pack in API format."""
+    return {"class_type": f"FaceEdit_{kind}", "inputs": inputs}
+
+
+def guidance_of(graph: dict[str, Any]) -> Any:
+    """Where the sampler of a graph takes its guidance from."""
+    (sampler,) = [each for each in graph.values() if each["class_type"] == SAMPLER]
+    return sampler["inputs"]["guidance"]
+
+
+def guided_by(
+    graph: dict[str, Any], last: str, prefix: str, nodes: dict[str, Any]
+) -> dict[str, Any]:
+    """A graph with more nodes, whose sampler is guided by `last`; its metrics are named anew."""
+    graph = {**graph, **nodes}
+    for each in graph.values():
+        if each["class_type"] == SAMPLER:
+            each["inputs"]["guidance"] = [last, 0]
+        if each["class_type"] == "FaceEdit_SaveMetrics":
+            each["inputs"]["filename_prefix"] = prefix
+    return graph
