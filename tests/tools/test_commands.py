@@ -7,7 +7,16 @@ import pytest
 
 from guided_face_edit.tools import run
 
-TOOLS = ("train", "evaluate", "real_faces", "finding", "verification", "benchmark", "import_time")
+TOOLS = (
+    "train",
+    "evaluate",
+    "text_attributes",
+    "real_faces",
+    "finding",
+    "verification",
+    "benchmark",
+    "import_time",
+)
 
 
 @pytest.mark.parametrize("name", TOOLS)

@@ -1,7 +1,7 @@
 """Training that can be stopped, resumed and repeated: one loop for every lesson."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from ...editor_core.files import atomic_write
-from .dataset import PortraitSet
 
 SAVE_EVERY = 100  # steps
 
@@ -56,7 +55,7 @@ class Course:
         return self.learning_rate * (0.5 * (1 + math.cos(math.pi * (step / length))))
 
 
-def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: int) -> nn.Module:
+def learn(lesson: Lesson, course: Course, data: Sized, state: Path, seed: int) -> nn.Module:
     """Train `lesson`, continuing from the file `state`; return its averaged network.
 
     Step k draws from its own generator, so that a resumed training equals an unbroken one. The
@@ -82,7 +81,7 @@ def learn(lesson: Lesson, course: Course, data: PortraitSet, state: Path, seed: 
 
 
 def train_step(
-    lesson: Lesson, course: Course, data: PortraitSet, optimiser, step: int, seed: int
+    lesson: Lesson, course: Course, data: Sized, optimiser, step: int, seed: int
 ) -> float:
     """One optimiser step; return the loss."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
