@@ -29,7 +29,7 @@ PORTRAITS = 4096
 TOWER = IResNetConfig((1, 1, 1, 1), (12, 16, 24, 32), embedding=32, input_size=32)
 JUDGE = JudgeConfig(widths=(12, 16, 24, 32), embedding=2, input_size=SIZE)
 COURSE = Course((500,), 32, 3e-3)
-SHARPNESS = 8.0  # of cosines as logits: two texts differ by about one
+SHARPNESS = 8.0  # of cosines as logits
 Reader = Callable[[Tensor], Tensor]
 """Pictures (B,3,S,S) in [-1,1] -> (B,2): above 0 where there is a beard, and blond hair."""
 

@@ -17,7 +17,7 @@ from .edits import NO_WISH, WISHES, Edits, Wish, WishTrial
 from .networks import Reader, draw_labelled
 
 PORTRAITS = 512  # to read, of people that are in no pair of small seeds
-PANEL, PANELS = 128, 6  # pixels a side, and pairs on the sheet
+PANEL, PANELS = 128, 3  # pixels a side, and pairs on the sheet
 AllEdits = Mapping[tuple[str, Sequence[int]], Edits]
 
 
