@@ -38,11 +38,12 @@ def denoise(
     *,
     on_step: StepCallback | None = None,
 ) -> Tensor:
-    """Noise the targets, then denoise them under the terms: pred_x0 (n x candidates,3,H,W)."""
+    """Noise what the edits start from, then denoise it under the terms: pred_x0 (n x k,3,H,W)."""
     target, mask = batch.repeated(batch.target), batch.repeated(batch.mask)
     diffusion = model.diffusion.respaced(settings.respacing)
     start = first_index(diffusion.num_timesteps, settings.skip)
-    x_t = diffusion.q_sample(target, batch_index(start, target), noise.draw(target))
+    begun = target if batch.start is None else batch.repeated(batch.start)
+    x_t = diffusion.q_sample(begun, batch_index(start, target), noise.draw(target))
     ramp = LinearRamp(diffusion, diffusion.percent(start), settings.ramp_end)
     return sampler_of(settings)(
         make_guider(

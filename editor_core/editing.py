@@ -20,6 +20,7 @@ from .face.clip import text_directions
 from .face.errors import require_no_faults
 from .face.eyes import EyeBoxes, find_eyes
 from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
+from .face.laying import lay_face, start_inside
 from .face.parsing import (
     FaceParser,
     FaceParsing,
@@ -147,6 +148,11 @@ def edit_aligned(
         if embedding is None:
             seen = {"template": settings.template, "points": source_points}
             embedding = embed_identity(models.identity, faces, **seen)
+        start = None
+        if settings.start == "source":
+            places = {"source_points": source_points, "points": points}
+            aim, area = signed(target).to(faces), to_mask(mask, target, empty=True).to(faces)
+            start = unit(lay_face(faces, aim, area, landmarker=models.landmarks, **places))
         return edit_batch(
             models.diffusion,
             target,
@@ -159,6 +165,7 @@ def edit_aligned(
             parsing=parsing,
             keep=keep,
             points=points,
+            start=start,
             people=people,
             on_step=on_step,
         )
@@ -231,6 +238,7 @@ def edit_batch(
     parsing: FaceParsing | None = None,
     keep: Tensor | None = None,
     points: Tensor | None = None,
+    start: Tensor | None = None,
     people: Sequence[int] | None = None,
     on_step: StepCallback | None = None,
 ) -> EditResult:
@@ -249,6 +257,8 @@ def edit_batch(
         parsing: Of the targets by that parser, where it is there already.
         keep: (n or 1,H,W) in [0,1], 1 where the target stays, whatever the mask.
         points: (n,5,2), as in `edit_face`.
+        start: (n or 1,3,H,W) in [0,1], what is noised inside the mask in place of the targets, for
+            instance from `lay_face`.
         people: Targets of the same number get the same noise, by default each its own.
         on_step: Called with every `Step`; may raise to cancel.
 
@@ -258,7 +268,7 @@ def edit_batch(
     with gradients():
         numbers, k = people or range(len(target)), settings.candidates
         noise = PerImageNoise([settings.seed + n * k + each for n in numbers for each in range(k)])
-        places = keep, settings.template, points
+        places = keep, settings.template, points, start
         batch = make_batch(model, target, mask, embedding, noise.generators, k, *places)
         if parser and parsing:
             batch.parsings.append((parser, parsing))
@@ -282,6 +292,7 @@ def make_batch(
     keep: Tensor | None = None,
     template: str | None = None,
     points: Tensor | None = None,
+    start: Tensor | None = None,
 ) -> EditBatch:
     """What terms are bound to, on the model's device."""
     require_size(target, model.image_size)
@@ -290,9 +301,11 @@ def make_batch(
     kept = None if keep is None else to_mask(keep, target, "keep", empty=True).to(model.device)
     area = to_mask(mask, target, empty=True).to(model.device)
     require_no_faults(empty_masks(area[:, 0]), "target")
+    area = area if kept is None else area * (1 - kept)
+    aim = signed(target).to(model.device)
     return EditBatch(
-        target=signed(target).to(model.device),
-        mask=area if kept is None else area * (1 - kept),
+        target=aim,
+        mask=area,
         keep=kept,
         embedding=None
         if embedding is None
@@ -301,6 +314,7 @@ def make_batch(
         candidates=candidates,
         template=template,
         points=None if points is None else points.to(model.device),
+        start=None if start is None else start_inside(start, aim, area),
     )
 
 

@@ -42,6 +42,7 @@ PRESETS = {
         views=2,
         respacing="27",
         skip=19,
+        start="source",
         sampler="ddim",
         ramp_end=0.0,  # half a mask leaves half the noise, which a small U-Net takes for a blur
         clip_denoised=True,

@@ -52,6 +52,13 @@ class EditSettings:
     skip: int = setting(
         25, "The noisiest steps left out: more keeps more of the target.", low=0, high=999
     )
+    start: Literal["target", "source"] = setting(
+        "target",
+        "What is noised. source: its face laid over the target's, turned and coloured like it, so "
+        "that its lines stay where little noise is added; by the landmarks, where there is a face "
+        "landmarker.",
+        choices=("target", "source"),
+    )
     sampler: Literal["ddpm", "ddim"] = setting(
         "ddpm",
         "ddpm adds noise at every step; ddim does with fewer steps.",

@@ -353,7 +353,7 @@ class GuidancePreset(io.ComfyNode):
 def sampling_of(settings: EditSettings) -> str:
     """What a preset sets on the sampler, which a chain cannot carry."""
     numbers = {name: getattr(settings, name) for name in ("eta", "ramp_end", "clip_denoised")}
-    own = ("gradient", "strength", "guide_repeats", "guide_blur")
+    own = ("start", "gradient", "strength", "guide_repeats", "guide_blur")
     plain = EditSettings()
     numbers |= {n: getattr(settings, n) for n in own if getattr(settings, n) != getattr(plain, n)}
     steps = f"{settings.sampler}, {settings.respacing} steps, skip {settings.skip}"

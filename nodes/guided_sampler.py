@@ -13,10 +13,12 @@ from torch import Tensor
 from ..editor_core.declare import declared
 from ..editor_core.editing import EditResult, edit_batch
 from ..editor_core.face.errors import IF_MISSING
+from ..editor_core.face.identity import one_for_each
+from ..editor_core.face.laying import lay_face
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
-from ..editor_core.images import to_bchw
+from ..editor_core.images import to_bchw, to_mask, to_unit
 from ..editor_core.metrics import EditMetrics
 from ..editor_core.photos import (
     CropBatch,
@@ -30,6 +32,52 @@ from . import host, sockets
 from .guidance import Chain
 from .host import ManagedModel
 from .schemas import node_schema, optional, output, required, seed_input, setting_inputs, widget
+
+
+class LayFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return node_schema(
+            "LayFace",
+            "Lays the source's face over the target's, turned and coloured like it: what the "
+            "sampler can start from, so that the face's own lines stay where little noise is "
+            "added.",
+            category="face editing/sampling",
+            search_aliases=["paste face", "init image", "start image"],
+            inputs=[
+                required(
+                    io.Image,
+                    "source",
+                    "The aligned crop of whose face it becomes; one, or one a target.",
+                ),
+                required(io.Image, "target", "The aligned crops that the sampler edits."),
+                required(io.Mask, "mask", "White where the face is laid, as the sampler's."),
+                optional(
+                    sockets.Landmarker,
+                    "landmarker",
+                    "Fits the faces by their landmarks. Without it they lie as they were cut: both "
+                    "to one template.",
+                ),
+            ],
+            outputs=[output(io.Image, "start", "The targets with the source's face.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        source: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        landmarker: ManagedModel | None = None,
+    ) -> io.NodeOutput:
+        with host.on_device(landmarker):
+            faces, aim = host.to_device(source, "source"), host.to_device(target, "target")
+            area = to_mask(mask.to(aim), aim, empty=True)
+            mesh = None if landmarker is None else landmarker.model
+            laid = lay_face(
+                one_for_each(faces, len(aim), "targets", "sources"), aim, area, landmarker=mesh
+            )
+        return io.NodeOutput(host.to_intermediate(to_unit(laid)))
 
 
 class GuidedFaceSampler(io.ComfyNode):
@@ -93,6 +141,12 @@ class GuidedFaceSampler(io.ComfyNode):
                     "White where the target stays bit for bit, whatever the mask: hands, "
                     "microphones, glasses or hair before the face. With faces, of the photos.",
                 ),
+                optional(
+                    io.Image,
+                    "start",
+                    "What is noised inside the mask in place of the target, from Lay Face; one, or "
+                    "one a target. With faces, of the aligned crops.",
+                ),
                 widget(
                     "if_missing",
                     "error",
@@ -131,11 +185,13 @@ class GuidedFaceSampler(io.ComfyNode):
         guidance: Chain | None = None,
         faces: Faces | None = None,
         keep: Tensor | None = None,
+        start: Tensor | None = None,
         if_missing: str = "error",
         **settings: Any,
     ) -> io.NodeOutput:
         chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
         mask, keep = mask.float(), host.to_cpu(keep)
+        begun = None if start is None else to_bchw(start.float(), "start")
         encoder = next((term.identity for term in chain.of(IdentityTerm)), None)
         template = sampling.template if encoder is None else usual_template(encoder.template)
         aligned = None
@@ -158,6 +214,7 @@ class GuidedFaceSampler(io.ComfyNode):
                     parser=next((t.parser for t in chain.of(ParsingTerm)), None),
                     keep=crops.keep,
                     points=crops.points,
+                    start=begun,
                     people=crops.people,
                     on_step=host.Progress(),
                 )

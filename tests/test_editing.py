@@ -363,3 +363,21 @@ def test_source_and_target_are_parsed_once_an_edit():
     steps = STEPS * settings.candidates
     assert parser.network.pictures == 1 + 1 + steps
     assert result.labels.shape == (1, SIZE, SIZE)
+
+
+def test_an_edit_starts_from_the_source_inside_the_mask_and_nowhere_else():
+    settings, mask, keep = replace(UNGUIDED, start="source"), _mask(), torch.zeros(1, SIZE, SIZE)
+    keep[:, 8:24, 16:] = 1
+    plain, begun = (_edit(each, mask=mask, keep=keep) for each in (UNGUIDED, settings))
+    _assert_background_kept(begun)
+    assert (begun.mask[keep[:, None] == 1] == 0).all()
+    assert not torch.equal(begun.images, plain.images)
+
+
+def test_a_source_that_is_the_target_is_the_same_start():
+    picture, models, options = _pictures(1, 2), tiny_models(), {"mask": _mask()}
+    plain, begun = (
+        edit_face(models, picture, picture, replace(UNGUIDED, start=start), **options).images
+        for start in ("target", "source")
+    )
+    torch.testing.assert_close(begun, plain, atol=1e-3, rtol=0)

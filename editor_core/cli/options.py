@@ -17,7 +17,7 @@ from ..presets import preset
 from ..settings import SET_EXPRESSION, EditSettings
 
 SETTINGS = (
-    *("seed", "candidates", "respacing", "skip"),
+    *("seed", "candidates", "respacing", "skip", "start"),
     *("sampler", "gradient", "guide_every", "memory", "parts", "grow"),
 )
 GOAL = {name: "gaze" if name == "mode" else f"gaze_{name}" for name in declared(GazeGoal)}

@@ -26,6 +26,7 @@ class EditBatch:
     parsings: list[tuple[FaceParser, FaceParsing]] = field(default_factory=list)  # of the targets
     points: Tensor | None = None  # (n,5,2) of the targets in pixels, in the order of POINTS
     template: str | None = None  # what they were cut to; None: as each encoder wants them
+    start: Tensor | None = None  # (n,3,H,W) in [-1,1], noised inside the mask; None: the targets
 
     def __len__(self) -> int:
         """How many pictures are edited."""

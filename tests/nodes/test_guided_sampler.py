@@ -98,3 +98,14 @@ def test_an_empty_mask_is_named_by_its_target(mask, embedding):
     masks = torch.cat([mask, torch.zeros_like(mask)])
     with pytest.raises(ValueError, match="^target 1 has an empty mask, expected some white"):
         sample((None, targets), masks, embedding)
+
+
+def test_the_sampler_starts_from_a_face_that_is_laid_over(pair, mask, embedding):
+    (start,) = run("LayFace", source=pair[0], target=pair[1], mask=mask)
+    outside = (mask == 0)[..., None].expand_as(start)
+    torch.testing.assert_close(start[outside], pair[1][outside], atol=1e-6, rtol=0)
+    _, plain, _ = sample(pair, mask, embedding, candidates=1)
+    _, begun, _ = sample(pair, mask, embedding, start=start, candidates=1)
+    assert torch.equal(begun[outside], pair[1][outside]) and not torch.equal(begun, plain)
+    with pytest.raises(ValueError, match="^start has shape .* give one picture of their size"):
+        sample(pair, mask, embedding, start=start[:, :32])

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from guided_face_edit.editor_core.face.laying import (
+    COARSE,
+    affine_fit,
+    coarse_colours,
+    fit_faces,
+    lay_face,
+    start_inside,
+)
+from guided_face_edit.editor_core.face.resampling import transform
+
+SIZE = 32
+POINTS = torch.tensor([[[10.0, 12], [22, 12], [16, 18], [12, 24], [20, 24]]])
+TURN = torch.tensor([[[0.9, -0.3, 4.0], [0.2, 1.1, -2.0]]])
+
+
+def _pictures(count=1, seed=0):
+    return torch.rand(count, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) - 0.5
+
+
+def _mask(count=1):
+    mask = torch.zeros(count, 1, SIZE, SIZE)
+    mask[:, :, 6:26, 8:24] = 1
+    return mask
+
+
+def test_a_face_laid_over_itself_changes_nothing():
+    picture = _pictures()
+    laid = lay_face(picture, picture, _mask(), source_points=POINTS, points=POINTS)
+    torch.testing.assert_close(laid, picture, atol=1e-4, rtol=0)
+
+
+def test_outside_the_mask_the_target_stays():
+    target = _pictures(seed=1)
+    laid = lay_face(_pictures(), target, _mask())
+    outside = (_mask() == 0).expand_as(target)
+    assert torch.equal(laid[outside], target[outside]) and not torch.equal(laid, target)
+
+
+def test_five_points_bring_the_face_to_its_place():
+    fit = fit_faces(_pictures(), _pictures(), None, transform(TURN, POINTS), POINTS)
+    torch.testing.assert_close(fit, TURN, atol=1e-4, rtol=0)
+    torch.testing.assert_close(affine_fit(POINTS, transform(TURN, POINTS)), fit)
+
+
+def test_what_was_cut_to_one_template_lies_as_it_is_whatever_its_size():
+    source = torch.nn.functional.interpolate(_pictures(), scale_factor=2)
+    laid = lay_face(source, source[..., ::2, ::2], torch.ones(1, 1, SIZE, SIZE))
+    torch.testing.assert_close(laid, source[..., ::2, ::2], atol=1e-4, rtol=0)
+
+
+def test_light_and_skin_are_the_targets_and_lines_the_sources():
+    source, target, mask = _pictures() * 0.2, torch.full((1, 3, SIZE, SIZE), 0.4), _mask()
+    laid, sigma = lay_face(source, target, mask), COARSE * SIZE
+    inside = mask.bool().expand_as(laid)
+    assert (laid[inside].mean() - 0.4).abs() < 0.02
+    fine = source - coarse_colours(source, mask, sigma)
+    assert torch.corrcoef(torch.stack([(laid - 0.4)[inside], fine[inside]]))[0, 1] > 0.99
+
+
+def test_pair_k_of_a_batch_is_laid_as_alone():
+    source, target, mask = _pictures(3), _pictures(3, seed=1), _mask(3)
+    points = POINTS + torch.tensor([0.0, 1, 2])[:, None, None]
+    known = {"source_points": POINTS.expand(3, -1, -1), "points": points}
+    together = lay_face(source, target, mask, **known)
+    for k in range(3):
+        own = {name: each[k : k + 1] for name, each in known.items()}
+        alone = lay_face(source[k : k + 1], target[k : k + 1], mask[k : k + 1], **own)
+        torch.testing.assert_close(together[k : k + 1], alone, atol=1e-5, rtol=0)
+
+
+def test_a_start_counts_inside_the_mask_alone():
+    start, target, mask = _pictures() + 0.5, _pictures(2, seed=1), _mask(2)
+    begun = start_inside(start, target, mask)
+    outside = (mask == 0).expand_as(target)
+    assert torch.equal(begun[outside], target[outside])
+    assert torch.equal(begun[~outside], (start * 2 - 1).expand_as(target)[~outside])
+    with pytest.raises(ValueError, match=r"start has shape \(3, .*give one picture of their size"):
+        start_inside(_pictures(3), target, mask)
