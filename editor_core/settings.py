@@ -55,8 +55,8 @@ class EditSettings:
     start: Literal["target", "source"] = setting(
         "target",
         "What is noised. source: its face laid over the target's, turned and coloured like it, so "
-        "that its lines stay where little noise is added; by the landmarks, where there is a face "
-        "landmarker.",
+        "that its lines stay where little noise is added; fitted by a face landmarker, where there "
+        "is one.",
         choices=("target", "source"),
     )
     sampler: Literal["ddpm", "ddim"] = setting(

@@ -7,15 +7,19 @@ that starts from the target keeps its lines, and one that starts from the source
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..images import blur, signed
-from .head import RIGID_LANDMARKS
-from .landmarks import FaceLandmarker, locate_landmarks
-from .resampling import resampler
+from ..images import blur, resize, signed
+from .head import IRISES, RIGID_LANDMARKS
+from .landmarks import CONTOURS, FaceLandmarker, locate_landmarks
 
 COARSE = 0.08  # of a side: sigma of the blur of what counts as light and skin, not as the face
+STIFFNESS = 0.1  # of the plate that carries the source's face, see `thin_plate`
 COVERED = 1e-3  # of a mask, blurred: below it nothing is inside
+
+FITTED = sorted({*RIGID_LANDMARKS, *IRISES, *(k for each in CONTOURS.values() for k in each)})
+"""The landmarks by which faces are fitted: features, outline, and what expressions move least."""
 
 Points = Tensor | None
 
@@ -35,7 +39,7 @@ def lay_face(
         source: (n,3,h,w) in [-1,1], aligned crops.
         target: (n,3,H,W) in [-1,1], aligned crops.
         mask: (n,1,H,W) in [0,1].
-        landmarker: Finds the landmarks by which the faces are fitted, see `fit_faces`.
+        landmarker: Finds the landmarks by which the faces are fitted, see `face_places`.
         source_points: (n,5,2) of the sources in their pixels, in the order of `POINTS`.
         points: (n,5,2) of the targets in theirs.
 
@@ -48,43 +52,85 @@ def lay_face(
         >>> lay_face(source, target, torch.ones(1, 1, 8, 8)).unique()  # all colour, and no face
         tensor([1.])
     """
-    affine = fit_faces(source, target, landmarker, source_points, points)
-    size, of = (target.shape[2], target.shape[3]), (source.shape[2], source.shape[3])
-    laid = resampler(affine, size, of)(source)
+    size = (target.shape[2], target.shape[3])
+    places = face_places(source, target, landmarker, source_points, points)
+    laid = resize(source, size)
+    if places is not None:
+        laid = warp_by(laid, *places)
     sigma = COARSE * target.shape[3]
     colours = coarse_colours(target, mask, sigma) - coarse_colours(laid, mask, sigma)
     return target.lerp((laid + colours).clamp(-1, 1), mask)
 
 
-def fit_faces(
+def face_places(
     source: Tensor,
     target: Tensor,
-    landmarker: FaceLandmarker | None = None,
-    source_points: Points = None,
-    points: Points = None,
-) -> Tensor:
-    """The affine (n,2,3) from pixels of the targets to those of the sources.
+    landmarker: FaceLandmarker | None,
+    source_points: Points,
+    points: Points,
+) -> tuple[Tensor, Tensor] | None:
+    """What lies where in the sources and in the targets, each (n,L,2) in shares of a side.
 
-    By the landmarks that expressions move least, where there is a landmarker; else by the five
-    points, where both are known; else as the pictures are, for both were cut to one template.
+    Contours and irises, where there is a landmarker; else the five points, where both are known;
+    else None: both were cut to one template.
     """
     if landmarker is not None:
-        to, known = (
-            locate_landmarks(landmarker, picture, five)[0][:, RIGID_LANDMARKS, :2]
+        source_points, points = (
+            locate_landmarks(landmarker, picture, five)[0][:, FITTED, :2]
             for picture, five in ((source, source_points), (target, points))
         )
-        return affine_fit(known, to)
-    if source_points is not None and points is not None:
-        return affine_fit(points.to(target), source_points.to(target))
-    scale = torch.tensor([source.shape[3] / target.shape[3], source.shape[2] / target.shape[2]])
-    affine = torch.cat([scale.diag(), torch.zeros(2, 1)], 1).to(target)
-    return affine.expand(len(target), -1, -1)
+    if source_points is None or points is None:
+        return None
+    return in_shares(source_points, source), in_shares(points, target)
 
 
-def affine_fit(points: Tensor, places: Tensor) -> Tensor:  # (n,L,2), (n,L,2) -> (n,2,3)
-    """The affine that brings points nearest to their places, by least squares."""
-    ones = points.new_ones(*points.shape[:2], 1)
-    return torch.linalg.lstsq(torch.cat([points, ones], 2), places).solution.mT
+def in_shares(points: Tensor, picture: Tensor) -> Tensor:  # (n,L,2) pixels, (n,3,H,W) -> (n,L,2)
+    """Points in shares of a picture's sides."""
+    return points.to(picture) / picture.new_tensor([picture.shape[3], picture.shape[2]])
+
+
+def warp_by(x: Tensor, places: Tensor, aims: Tensor) -> Tensor:  # (n,C,H,W), (n,L,2), (n,L,2)
+    """The pictures with what lies at `places`, in shares of a side, brought near to `aims`."""
+    height, width = x.shape[2:]
+    across, down = ((torch.arange(side).to(x) + 0.5) / side for side in (width, height))
+    pixels = torch.stack(torch.meshgrid(across, down, indexing="xy"), 2).flatten(0, 1)
+    found = thin_plate(aims, places, pixels.expand(len(x), -1, -1))
+    grid = found.unflatten(1, (height, width)) * 2 - 1
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def thin_plate(
+    points: Tensor, places: Tensor, at: Tensor, stiffness: float = STIFFNESS
+) -> Tensor:  # (n,L,2), (n,L,2), (n,P,2) -> (n,P,2)
+    """Where the smoothing thin-plate spline that brings points near their places takes others.
+
+    Stiffness weighs the plate's bending against the points' distances to their places (Wahba,
+    Spline Models for Observational Data, 1990, section 2.4; Bookstein, IEEE PAMI 11(6), 1989); the
+    stiffest is the affine of least squares. In double precision, for the system is close to
+    singular where landmarks are.
+    """
+    known, aim, asked = (each.double() for each in (points, places, at))
+    count = known.shape[1]
+    bent = _bending(known, known) + stiffness * torch.eye(count).to(known)
+    plane = _with_one(known)
+    system = torch.cat(
+        [
+            torch.cat([bent, plane], 2),
+            torch.cat([plane.mT, plane.new_zeros(len(plane), 3, 3)], 2),
+        ],
+        1,
+    )
+    weights = torch.linalg.solve(system, F.pad(aim, (0, 0, 0, 3)))
+    return (torch.cat([_bending(asked, known), _with_one(asked)], 2) @ weights).to(at)
+
+
+def _bending(a: Tensor, b: Tensor) -> Tensor:  # (n,P,2), (n,L,2) -> (n,P,L)
+    square = (a[:, :, None] - b[:, None]).square().sum(3)
+    return square * square.clamp(min=1e-12).log()
+
+
+def _with_one(x: Tensor) -> Tensor:  # (n,P,2) -> (n,P,3)
+    return F.pad(x, (0, 1), value=1.0)
 
 
 def coarse_colours(x: Tensor, mask: Tensor, sigma: float) -> Tensor:  # (n,3,H,W), (n,1,H,W)

@@ -3,13 +3,15 @@ import torch
 
 from guided_face_edit.editor_core.face.laying import (
     COARSE,
-    affine_fit,
     coarse_colours,
-    fit_faces,
+    face_places,
     lay_face,
     start_inside,
+    thin_plate,
+    warp_by,
 )
 from guided_face_edit.editor_core.face.resampling import transform
+from guided_face_edit.editor_core.images import blur
 
 SIZE = 32
 POINTS = torch.tensor([[[10.0, 12], [22, 12], [16, 18], [12, 24], [20, 24]]])
@@ -39,16 +41,40 @@ def test_outside_the_mask_the_target_stays():
     assert torch.equal(laid[outside], target[outside]) and not torch.equal(laid, target)
 
 
-def test_five_points_bring_the_face_to_its_place():
-    fit = fit_faces(_pictures(), _pictures(), None, transform(TURN, POINTS), POINTS)
-    torch.testing.assert_close(fit, TURN, atol=1e-4, rtol=0)
-    torch.testing.assert_close(affine_fit(POINTS, transform(TURN, POINTS)), fit)
+@pytest.mark.parametrize("stiffness", [1e-9, 0.1, 1e3])
+def test_an_affine_is_followed_by_every_plate(stiffness):
+    at = torch.rand(1, 9, 2) * SIZE
+    found = thin_plate(POINTS / SIZE, transform(TURN, POINTS) / SIZE, at / SIZE, stiffness)
+    torch.testing.assert_close(found * SIZE, transform(TURN, at), atol=1e-3, rtol=0)
+
+
+def test_a_soft_plate_goes_through_its_places_and_a_stiff_one_stays_flat():
+    places = POINTS / SIZE + torch.rand(1, 5, 2, generator=torch.Generator().manual_seed(2)) / 8
+    soft, stiff = (thin_plate(POINTS / SIZE, places, POINTS / SIZE, each) for each in (1e-9, 1e6))
+    torch.testing.assert_close(soft, places, atol=1e-5, rtol=0)
+    plane = torch.cat([POINTS / SIZE, torch.ones(1, 5, 1)], 2)
+    flat = plane @ torch.linalg.lstsq(plane, places).solution
+    torch.testing.assert_close(stiff, flat, atol=1e-4, rtol=0)
+
+
+def test_what_lies_at_a_place_is_brought_to_its_aim():
+    picture = torch.zeros(1, 1, SIZE, SIZE)
+    picture[:, :, 18, 16] = 1
+    aims = transform(TURN, POINTS)
+    x, y = transform(TURN, torch.tensor([[[16.5, 18.5]]]))[0, 0].tolist()
+    shown = warp_by(picture, POINTS / SIZE, aims / SIZE)[0, 0]
+    across = torch.arange(SIZE) + 0.5
+    assert abs((shown.sum(0) * across).sum() / shown.sum() - x) < 0.5
+    assert abs((shown.sum(1) * across).sum() / shown.sum() - y) < 0.5
 
 
 def test_what_was_cut_to_one_template_lies_as_it_is_whatever_its_size():
-    source = torch.nn.functional.interpolate(_pictures(), scale_factor=2)
-    laid = lay_face(source, source[..., ::2, ::2], torch.ones(1, 1, SIZE, SIZE))
-    torch.testing.assert_close(laid, source[..., ::2, ::2], atol=1e-4, rtol=0)
+    whole, small = torch.ones(1, 1, SIZE, SIZE), _pictures()
+    assert face_places(small, small, None, POINTS, None) is None
+    large = torch.nn.functional.interpolate(blur(small, 3.0), scale_factor=4, mode="bilinear")
+    small = torch.nn.functional.avg_pool2d(large, 4)
+    laid = lay_face(large, small, whole)
+    torch.testing.assert_close(laid, small, atol=0.01, rtol=0)
 
 
 def test_light_and_skin_are_the_targets_and_lines_the_sources():
