@@ -35,7 +35,7 @@ PRESETS = {
     ),
     "unconditional": EditSettings(  # for any face U-Net that is given no identity
         identity=TermSettings(200),
-        parsing=TermSettings(30),
+        parsing=TermSettings(50),
         gaze=_OFF,
         pixel=_OFF,
         light=TermSettings(10_000),
