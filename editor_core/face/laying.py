@@ -16,6 +16,7 @@ from .landmarks import CONTOURS, FaceLandmarker, locate_landmarks
 
 COARSE = 0.08  # of a side: sigma of the blur of what counts as light and skin, not as the face
 STIFFNESS = 0.1  # of the plate that carries the source's face, see `thin_plate`
+STRIP = 1 << 14  # places that the plate is asked for at a time
 COVERED = 1e-3  # of a mask, blurred: below it nothing is inside
 
 FITTED = sorted({*RIGID_LANDMARKS, *IRISES, *(k for each in CONTOURS.values() for k in each)})
@@ -106,12 +107,12 @@ def thin_plate(
 
     Stiffness weighs the plate's bending against the points' distances to their places (Wahba,
     Spline Models for Observational Data, 1990, section 2.4; Bookstein, IEEE PAMI 11(6), 1989); the
-    stiffest is the affine of least squares. In double precision, for the system is close to
-    singular where landmarks are.
+    stiffest is the affine of least squares. On the CPU, in double precision, for the system is
+    close to singular where landmarks are, and some devices have no doubles.
     """
-    known, aim, asked = (each.double() for each in (points, places, at))
+    known, aim, asked = (each.cpu().double() for each in (points, places, at))
     count = known.shape[1]
-    bent = _bending(known, known) + stiffness * torch.eye(count).to(known)
+    bent = _bending(known, known) + stiffness * torch.eye(count, dtype=known.dtype)
     plane = _with_one(known)
     system = torch.cat(
         [
@@ -121,11 +122,15 @@ def thin_plate(
         1,
     )
     weights = torch.linalg.solve(system, F.pad(aim, (0, 0, 0, 3)))
-    return (torch.cat([_bending(asked, known), _with_one(asked)], 2) @ weights).to(at)
+    strips = (
+        torch.cat([_bending(strip, known), _with_one(strip)], 2) @ weights
+        for strip in asked.split(STRIP, 1)
+    )
+    return torch.cat(list(strips), 1).to(at)
 
 
 def _bending(a: Tensor, b: Tensor) -> Tensor:  # (n,P,2), (n,L,2) -> (n,P,L)
-    square = (a[:, :, None] - b[:, None]).square().sum(3)
+    square = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
     return square * square.clamp(min=1e-12).log()
 
 
