@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +126,14 @@ class ReferenceScene:
     mask: Tensor  # (1,1,H,W)
     landmarks: Tensor  # (1,4,2)
 
-    @property
+    @cached_property
     def embedding(self) -> Tensor:
         return embed_identity(self.models.identity, self.source)
 
     def denoiser(self, diffusion: GaussianDiffusion) -> UNetDenoiser:
         return self.models.diffusion.denoiser(diffusion, self.embedding)
 
-    @property
+    @cached_property
     def batch(self) -> EditBatch:
         """The pair as terms are bound to it; parsings are compared at the reference's size."""
         parsing = FaceParsing(self.models.parser.logits(self.target, PARSING_SIZE))
