@@ -51,7 +51,7 @@ class LayFace(io.ComfyNode):
                     "The aligned crop of whose face it becomes; one, or one a target.",
                 ),
                 required(io.Image, "target", "The aligned crops that the sampler edits."),
-                required(io.Mask, "mask", "White where the face is laid, as the sampler's."),
+                required(io.Mask, "mask", "White where the face is laid, of the crops."),
                 optional(
                     sockets.Landmarker,
                     "landmarker",
@@ -191,7 +191,7 @@ class GuidedFaceSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
         mask, keep = mask.float(), host.to_cpu(keep)
-        begun = None if start is None else to_bchw(start.float(), "start")
+        begun = None if start is None else to_bchw(start.float(), "start", least=0)
         encoder = next((term.identity for term in chain.of(IdentityTerm)), None)
         template = sampling.template if encoder is None else usual_template(encoder.template)
         aligned = None

@@ -11,12 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..images import blur, resize, signed
+from .errors import require_no_faults
 from .head import IRISES, RIGID_LANDMARKS
 from .landmarks import CONTOURS, FaceLandmarker, locate_landmarks
+from .records import require_points
 
 COARSE = 0.08  # of a side: sigma of the blur of what counts as light and skin, not as the face
 STIFFNESS = 0.1  # of the plate that carries the source's face, see `thin_plate`
 STRIP = 1 << 14  # places that the plate is asked for at a time
+NARROWEST = 1e-3  # of a side: how far from their line the points of a face lie at least
 COVERED = 1e-3  # of a mask, blurred: below it nothing is inside
 
 FITTED = sorted({*RIGID_LANDMARKS, *IRISES, *(k for each in CONTOURS.values() for k in each)})
@@ -47,6 +50,10 @@ def lay_face(
     Returns:
         (n,3,H,W) in [-1,1]; outside the mask the targets.
 
+    Raises:
+        ValueError: The points are not five of each picture, or a face's landmarks lie on a line or
+            are no numbers.
+
     Examples:
         >>> import torch
         >>> source, target = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
@@ -75,6 +82,9 @@ def face_places(
     Contours and irises, where there is a landmarker; else the five points, where both are known;
     else None: both were cut to one template.
     """
+    for known, pictures in ((source_points, source), (points, target)):
+        if known is not None:
+            require_points(known, len(pictures))
     if landmarker is not None:
         source_points, points = (
             locate_landmarks(landmarker, picture, five)[0][:, FITTED, :2]
@@ -82,7 +92,22 @@ def face_places(
         )
     if source_points is None or points is None:
         return None
-    return in_shares(source_points, source), in_shares(points, target)
+    places, aims = in_shares(source_points, source), in_shares(points, target)
+    require_no_faults(flat_faces(places), "source")
+    require_no_faults(flat_faces(aims), "target")
+    return places, aims
+
+
+def flat_faces(places: Tensor) -> dict[int, str]:  # (n,L,2)
+    """What is wrong with the rows whose points span no plane, by which no face can be fitted."""
+    finite = places.isfinite().all(2, keepdim=True).all(1, keepdim=True)
+    spread = torch.where(finite, places, 0).cpu().double()
+    narrow = torch.linalg.svdvals(spread - spread.mean(1, keepdim=True))[:, 1] < NARROWEST
+    fault = (
+        "has landmarks on one line, or that are no numbers, expected a face's: correct the points, "
+        "or start from the target"
+    )
+    return dict.fromkeys(narrow.nonzero().flatten().tolist(), fault)
 
 
 def in_shares(points: Tensor, picture: Tensor) -> Tensor:  # (n,L,2) pixels, (n,3,H,W) -> (n,L,2)
@@ -157,6 +182,7 @@ def start_inside(start: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     if len(start) not in (1, len(target)) or start.shape[1:] != target.shape[1:]:
         raise ValueError(
             f"start has shape {tuple(start.shape)}, targets {tuple(target.shape)}: give one "
-            "picture of their size for all of them, or one for each"
+            "picture of their size for all of them, or one for each; with faces, of the aligned "
+            "crops and not of the photos"
         )
     return torch.where(mask > 0, signed(start).to(target), target)

@@ -105,3 +105,20 @@ def test_a_start_counts_inside_the_mask_alone():
     assert torch.equal(begun[~outside], (start * 2 - 1).expand_as(target)[~outside])
     with pytest.raises(ValueError, match=r"start has shape \(3, .*give one picture of their size"):
         start_inside(_pictures(3), target, mask)
+
+
+@pytest.mark.parametrize("what", ["source", "target"])
+@pytest.mark.parametrize("places", [POINTS[..., :1].expand(-1, -1, 2), POINTS * float("nan")])
+def test_points_that_no_face_has_are_refused_by_their_row(what, places):
+    faulty, whole = torch.cat([POINTS, places]), POINTS.expand(2, -1, -1)
+    source_points, points = (faulty, whole) if what == "source" else (whole, faulty)
+    pictures, known = _pictures(2), {"source_points": source_points, "points": points}
+    with pytest.raises(ValueError, match=f"^{what} 1 has landmarks on one line, or .* correct"):
+        lay_face(pictures, pictures, _mask(2), **known)
+
+
+def test_points_of_other_pictures_are_refused():
+    pictures, both = _pictures(2), POINTS.expand(2, -1, -1)
+    for known in ({"source_points": POINTS, "points": both}, {"points": both[:, :4]}):
+        with pytest.raises(ValueError, match=r"points have shape .*, expected \(2, 5, 2\)"):
+            lay_face(pictures, pictures, _mask(2), **known)

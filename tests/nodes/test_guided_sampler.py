@@ -109,3 +109,13 @@ def test_the_sampler_starts_from_a_face_that_is_laid_over(pair, mask, embedding)
     assert torch.equal(begun[outside], pair[1][outside]) and not torch.equal(begun, plain)
     with pytest.raises(ValueError, match="^start has shape .* give one picture of their size"):
         sample(pair, mask, embedding, start=start[:, :32])
+
+
+def test_photos_start_from_their_crops_and_those_without_a_face_stay(drawn, aligned, embedding):
+    photo, (crops, faces) = drawn[0], aligned[:2]
+    given = {"model": load("FaceDiffusionModel"), "target": photo, "embedding": embedding}
+    given |= {"mask": torch.ones(1, 64, 64), **QUICK, "steps": 2}
+    with pytest.raises(ValueError, match="of the aligned crops and not of the photos"):
+        run("GuidedFaceSampler", **given, faces=faces, start=photo)
+    _, best, _ = run("GuidedFaceSampler", **given, faces=faces.rows([]), start=crops[:0])
+    assert torch.equal(best, photo)
