@@ -86,7 +86,7 @@ def edit_face(
             face as it was trained.
         source_points: (n,5,2) of the source, likewise.
         embedding: (n or 1,E), who it becomes in place of the source, for instance from
-            `mix_identities`.
+            `mix_identities`; a start from the source is from its face all the same.
         on_step: Called with every `Step`; may raise to cancel.
 
     Raises:
@@ -134,7 +134,8 @@ def edit_aligned(
     if settings.exact:
         from .reference.pipeline import edit_exactly
 
-        for name, given in (("keep", keep), ("embedding", embedding)):
+        begun, start = "start from the source", settings.start == "source" or None
+        for name, given in (("keep", keep), ("embedding", embedding), (begun, start)):
             if given is not None:
                 raise ValueError(
                     f'the preset "diffface-exact" has no {name}, got one: choose another preset, '

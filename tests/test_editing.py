@@ -381,3 +381,8 @@ def test_a_source_that_is_the_target_is_the_same_start():
         for start in ("target", "source")
     )
     torch.testing.assert_close(begun, plain, atol=1e-3, rtol=0)
+
+
+def test_the_exact_preset_refuses_a_start_from_the_source():
+    with pytest.raises(ValueError, match="has no start from the source, got one: choose another"):
+        _edit(replace(preset("diffface-exact"), start="source"))
