@@ -17,7 +17,7 @@ from .landmarks import CONTOURS, FaceLandmarker, locate_landmarks
 from .records import require_points
 
 COARSE = 0.08  # of a side: sigma of the blur of what counts as light and skin, not as the face
-STIFFNESS = 0.1  # of the plate that carries the source's face, see `thin_plate`
+STIFFNESS = 0.05  # of the plate that carries the source's face, see `thin_plate`
 STRIP = 1 << 14  # places that the plate is asked for at a time
 NARROWEST = 1e-3  # of a side: how far from their line the points of a face lie at least
 COVERED = 1e-3  # of a mask, blurred: below it nothing is inside
