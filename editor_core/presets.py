@@ -61,8 +61,7 @@ PRESETS = {
         lpips=_OFF,
         ramp_end=0.3,
         gradient="estimate",
-        parts="l_eye, r_eye",
-        grow=2,
+        parts="l_eye, r_eye",  # and no pixel more: the lids that stay say what shape they have
     ),
 }
 

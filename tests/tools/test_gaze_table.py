@@ -6,6 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guided_face_edit.editor_core.demo.models import load_demo_models
+from guided_face_edit.editor_core.editing import edit_face
+from guided_face_edit.editor_core.face.gaze import GazeGoal
+from guided_face_edit.editor_core.face.parsing import FacePart
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.tools.gaze_table.command import gaze_table
 from guided_face_edit.tools.gaze_table.measurements import degrees_between
@@ -35,6 +39,16 @@ def test_between_the_steps_of_the_grid_a_parabola_decides():
     grid = torch.ones(13, 15)
     grid[6, 7] = 0
     assert nearest(grid.flatten()) == (0, 0)
+
+
+def test_a_gaze_that_is_set_leaves_the_lids_as_they_are():
+    target, goal = draw_people(1, 100, 64).draw().image, GazeGoal("set", 10.0, -15.0)
+    settings = replace(preset("demo-gaze"), respacing="2", skip=0, candidates=1, gaze_goal=goal)
+    result = edit_face(load_demo_models(), target, target, settings)
+    assert result.labels is not None
+    eyes = torch.isin(result.labels, torch.tensor([FacePart.L_EYE, FacePart.R_EYE]))
+    changed = (result.images[:, 0] != target).any(3)
+    assert changed[eyes].any() and not changed[~eyes].any()
 
 
 def test_a_table_is_printed_and_written(tmp_path, capsys):
