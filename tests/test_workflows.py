@@ -10,6 +10,7 @@ from PIL import Image
 
 from guided_face_edit.editor_core.face.aligning import quads
 from guided_face_edit.nodes import NODES
+from guided_face_edit.tests.support.running import load
 from guided_face_edit.tests.support.standin.graph import run_graph
 from guided_face_edit.tests.support.workflow_files import (
     NAMES,
@@ -97,7 +98,14 @@ def pictures(folders):
     put_pictures(Path(folders.get_input_directory()))
 
 
-@pytest.mark.usefixtures("pictures")
+@pytest.fixture(scope="module")
+def held():
+    """The bundled models, which no graph has to read then."""
+    kinds = ("FaceDiffusionModel", "IdentityModel", "FaceParser", "GazeModel", "LpipsModel")
+    return [load(kind) for kind in kinds]
+
+
+@pytest.mark.usefixtures("pictures", "held")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_workflow_runs_to_its_pictures(name, root):
     graph = quick_graph(root, name, steps=3, skip=1, candidates=1)

@@ -1,5 +1,7 @@
 """Nodes run as the host runs them."""
 
+from functools import cache
+
 import torch
 
 from ...nodes import NODES
@@ -25,8 +27,9 @@ def run(name, **inputs):
         return BY_NAME[name].run({**values, **inputs}).args
 
 
+@cache
 def load(name):
-    """A bundled model."""
+    """A bundled model, which is held from then on: whatever else loads it gets the same."""
     (managed,) = run(f"Load{name}", model_name="demo.safetensors")
     return managed
 
