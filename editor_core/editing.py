@@ -134,9 +134,10 @@ def edit_aligned(
     if settings.exact:
         from .reference.pipeline import edit_exactly
 
-        begun, start = "start from the source", settings.start == "source" or None
-        for name, given in (("keep", keep), ("embedding", embedding), (begun, start)):
-            if given is not None:
+        asked = {"keep": keep is not None, "embedding": embedding is not None}
+        asked["start from the source"] = settings.start == "source"
+        for name, given in asked.items():
+            if given:
                 raise ValueError(
                     f'the preset "diffface-exact" has no {name}, got one: choose another preset, '
                     "or leave it out"
@@ -269,8 +270,8 @@ def edit_batch(
     with gradients():
         numbers, k = people or range(len(target)), settings.candidates
         noise = PerImageNoise([settings.seed + n * k + each for n in numbers for each in range(k)])
-        places = keep, settings.template, points, start
-        batch = make_batch(model, target, mask, embedding, noise.generators, k, *places)
+        known = keep, settings.template, points, start
+        batch = make_batch(model, target, mask, embedding, noise.generators, k, *known)
         if parser and parsing:
             batch.parsings.append((parser, parsing))
         recorder = Recorder(on_step)

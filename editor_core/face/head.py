@@ -71,7 +71,8 @@ def head_pose(points: Tensor) -> Tensor:  # (B,478,3) -> (B,3,3)
 def fit_head(points: Tensor) -> tuple[Tensor, Tensor]:
     """The rotation (B,3,3), and how many units of the landmarks are a cm of the canonical face."""
     weight, face = rigid_face(points)
-    found = points[:, RIGID_LANDMARKS] - head_centre(points)
+    found = points[:, RIGID_LANDMARKS]
+    found = found - (found * weight).sum(1, keepdim=True)
     u, s, vh = torch.linalg.svd((found * weight).mT @ face)
     flip = torch.ones_like(s)
     flip[:, 2] = (u @ vh).det().sign()

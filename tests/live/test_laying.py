@@ -2,17 +2,17 @@
 
 import pytest
 
-from guided_face_edit.tests.support.workflow_files import SAMPLER, quick_graph
+from guided_face_edit.tests.support.workflow_files import SAMPLER, node, quick_graph
 
 pytestmark = pytest.mark.live
 
 
 def test_an_edit_starts_from_a_face_that_is_laid_over(server, root):
     graph = quick_graph(root, "face_swap_demo", steps=3, skip=1, candidates=1)
-    key, sampler = next((k, n) for k, n in graph.items() if n["class_type"] == SAMPLER)
+    (sampler,) = [each for each in graph.values() if each["class_type"] == SAMPLER]
     portraits = next(k for k, n in graph.items() if n["class_type"] == "FaceEdit_DrawDemoPortraits")
     given = {"source": [portraits, 0], **{n: sampler["inputs"][n] for n in ("target", "mask")}}
-    graph["laid"] = {"class_type": "FaceEdit_LayFace", "inputs": given}
+    graph["laid"] = node("LayFace", **given)
     graph["seen"] = {
         "class_type": "SaveImage",
         "inputs": {"images": ["laid", 0], "filename_prefix": "laid"},
@@ -20,4 +20,4 @@ def test_an_edit_starts_from_a_face_that_is_laid_over(server, root):
     sampler["inputs"]["start"] = ["laid", 0]
     outputs = server.run(graph)
     assert outputs["seen"]["images"]
-    assert key in graph and sum("images" in each for each in outputs.values()) >= 3
+    assert sum("images" in each for each in outputs.values()) >= 3

@@ -20,7 +20,7 @@ from ...editor_core.face.clip import ClipEncoder
 from ...editor_core.images import imagenet_normalise, resize
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ..evaluate.networks import Judge, JudgeConfig
-from ..train.dataset import CHUNK
+from ..train.dataset import CHUNK, as_bytes, from_bytes
 from ..train.learning import Course, Lesson, learn
 from ..train.lessons import degrade
 
@@ -67,7 +67,7 @@ class LabelledPortraits:
         return len(self.image)
 
     def picture(self, rows: Tensor) -> Tensor:  # (B,3,S,S) in [-1,1]
-        return self.image[rows].float() / 127.5 - 1
+        return from_bytes(self.image[rows])
 
 
 def draw_labelled(count: int, seed: int) -> LabelledPortraits:
@@ -77,7 +77,7 @@ def draw_labelled(count: int, seed: int) -> LabelledPortraits:
     for first in range(0, count, CHUNK):
         here = min(CHUNK, count - first)
         people, scene = Identity.random(here, generator), Scene.random(here, generator)
-        images.append(draw(people, scene, SIZE).image.movedim(-1, 1).mul(255).round().byte())
+        images.append(as_bytes(draw(people, scene, SIZE).image))
         truths.append(attributes(people))
     return LabelledPortraits(torch.cat(images), torch.cat(truths))
 

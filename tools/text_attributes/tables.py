@@ -45,13 +45,13 @@ def reading_rows(readers: Mapping[str, Reader]) -> list[Figure]:
 @torch.no_grad()
 def wish_rows(trial: WishTrial, name: str, on: Edits, off: Edits) -> list[Figure]:
     """What a wish achieves by judge and guide, and what it costs."""
-    wish, rows, count = WISHES[name], [], len(on.image)
+    wish, rows = WISHES[name], []
     for who, read in trial.readers.items():
         asked, before = (granted(read, wish, each) for each in (on, off))
         rows += [
             proportion(f"{name}, by the {who}", asked),
             proportion("  without the term", before),
-            difference("  gain", asked.double() - before.double()),
+            mean("  gain", asked.double() - before.double()),
         ]
     source = trial.identities.embed(to_signed(trial.pairs.source.image))
     own, other = (
@@ -62,8 +62,8 @@ def wish_rows(trial: WishTrial, name: str, on: Edits, off: Edits) -> list[Figure
     kept = ((on.image == target) | (on.mask[..., None] > 0)).flatten(1).all(1)
     return [
         *rows,
-        bootstrap("  identity distance to the source", lambda k: own[k].mean(1), count),
-        difference("  of it, by the term", own - other),
+        mean("  identity distance to the source", own),
+        mean("  of it, by the term", own - other),
         proportion("  background bit-identical", kept).at_least(1),
     ]
 
@@ -73,8 +73,8 @@ def granted(read: Reader, wish: Wish, edits: Edits) -> Tensor:  # -> (n,) bool
     return (read(to_signed(edits.image))[:, wish.attribute] > 0) == wish.there
 
 
-def difference(name: str, values: Tensor) -> Figure:
-    """The mean of paired differences."""
+def mean(name: str, values: Tensor) -> Figure:  # (n,)
+    """The mean over pairs."""
     return bootstrap(name, lambda rows: values[rows].mean(1), len(values))
 
 

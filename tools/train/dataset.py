@@ -32,7 +32,17 @@ class PortraitSet:
 
     def picture(self, rows: torch.Tensor, twin: bool = False) -> torch.Tensor:
         """Pictures (B,3,S,S) in [-1,1], or their twins, as input to the networks."""
-        return (self.twin if twin else self.image)[rows].float() / 127.5 - 1
+        return from_bytes((self.twin if twin else self.image)[rows])
+
+
+def as_bytes(image: torch.Tensor) -> torch.Tensor:  # (N,S,S,3) in [0,1] -> (N,3,S,S) uint8
+    """Drawn pictures as they are kept."""
+    return image.movedim(-1, 1).mul(255).round().byte()
+
+
+def from_bytes(image: torch.Tensor) -> torch.Tensor:  # (N,3,S,S) uint8 -> in [-1,1]
+    """Kept pictures as networks see them."""
+    return image.float() / 127.5 - 1
 
 
 def random_pictures(inner: InnerFace, generator: torch.Generator) -> tuple[Identity, Scene]:
@@ -59,7 +69,7 @@ def draw_set(people: int, pictures: int, size: int, seed: int) -> dict[str, torc
         identity, scene = random_pictures(inner.rows(chunk), generator)
         portrait = draw(identity, scene, size)
         twin = draw(identity.with_inner_face(others.rows(chunk)), scene, size)
-        images = (p.image.permute(0, 3, 1, 2).mul(255).round().byte() for p in (portrait, twin))
+        images = (as_bytes(each.image) for each in (portrait, twin))
         rows.append((*images, portrait.labels.byte(), identity.inner.values, scene.values))
     columns = (torch.cat(column).contiguous() for column in zip(*rows, strict=True))
     return dict(zip(("image", "twin", "labels", "inner", "scene"), columns, strict=True))
