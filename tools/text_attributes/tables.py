@@ -51,7 +51,7 @@ def wish_rows(trial: WishTrial, name: str, on: Edits, off: Edits) -> list[Figure
         rows += [
             proportion(f"{name}, by the {who}", asked),
             proportion("  without the term", before),
-            mean("  gain", asked.double() - before.double()),
+            mean_figure("  gain", asked.double() - before.double()),
         ]
     source = trial.identities.embed(to_signed(trial.pairs.source.image))
     own, other = (
@@ -62,8 +62,8 @@ def wish_rows(trial: WishTrial, name: str, on: Edits, off: Edits) -> list[Figure
     kept = ((on.image == target) | (on.mask[..., None] > 0)).flatten(1).all(1)
     return [
         *rows,
-        mean("  identity distance to the source", own),
-        mean("  of it, by the term", own - other),
+        mean_figure("  identity distance to the source", own),
+        mean_figure("  of it, by the term", own - other),
         proportion("  background bit-identical", kept).at_least(1),
     ]
 
@@ -73,7 +73,7 @@ def granted(read: Reader, wish: Wish, edits: Edits) -> Tensor:  # -> (n,) bool
     return (read(to_signed(edits.image))[:, wish.attribute] > 0) == wish.there
 
 
-def mean(name: str, values: Tensor) -> Figure:  # (n,)
+def mean_figure(name: str, values: Tensor) -> Figure:  # (n,)
     """The mean over pairs."""
     return bootstrap(name, lambda rows: values[rows].mean(1), len(values))
 
