@@ -94,6 +94,16 @@ def median(values: Tensor, rows: Tensor) -> Tensor:  # (n,), (R,m) -> (R,)
     return values[rows].double().quantile(0.5, dim=1)
 
 
+def mean_figure(name: str, values: Tensor) -> Figure:  # (n,)
+    """The mean over pairs, with its interval."""
+    return bootstrap(name, lambda rows: values[rows].mean(1), len(values))
+
+
+def median_figure(name: str, values: Tensor) -> Figure:  # (n,)
+    """Their median, with its interval."""
+    return bootstrap(name, lambda rows: median(values, rows), len(values))
+
+
 def mean_iou(measures: EditMeasures, rows: Tensor) -> Tensor:  # (R,n) -> (R,)
     """Intersection over union of each part over all pairs, averaged over the parts."""
     intersection, union = (x[rows].sum(1) for x in (measures.intersection, measures.union))

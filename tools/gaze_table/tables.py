@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from ..evaluate.tables import median
-from ..figures import Figure, bootstrap, proportion
+from ..figures import Figure, proportion
+from ..measures import median_figure
 from .measurements import GazeMeasurements
 
 ERROR = "median error of the gaze, degrees"
@@ -14,23 +12,18 @@ LARGEST = 3.0  # degrees, the goal
 
 def gaze_figures(m: GazeMeasurements) -> list[Figure]:
     """What is reached, beside what the judge can tell and what an edit costs without the goal."""
-    count = len(m.error)
-
-    def middle(name: str, values: Tensor) -> Figure:
-        return bootstrap(name, lambda rows: median(values, rows), count)
-
     off, gain = (m.reached - m.asked).abs(), m.edit_psnr - m.target_psnr
     return [
-        middle(ERROR, m.error).at_most(LARGEST),
-        middle("  of its pitch", off[:, 0]),
-        middle("  of its yaw", off[:, 1]),
-        middle("  before the edit", m.before),
-        middle("  of the judge, on the true picture", m.floor),
+        median_figure(ERROR, m.error).at_most(LARGEST),
+        median_figure("  of its pitch", off[:, 0]),
+        median_figure("  of its yaw", off[:, 1]),
+        median_figure("  before the edit", m.before),
+        median_figure("  of the judge, on the true picture", m.floor),
         proportion("edits within 6 degrees", m.error <= 6),
-        middle("median PSNR gain to the true picture in the mask, dB", gain),
-        middle("median identity distance to the target, by the judge", m.identity),
-        middle("  of the edit that keeps the gaze", m.kept_identity),
-        middle("  of the true picture with that gaze", m.true_identity),
+        median_figure("median PSNR gain to the true picture in the mask, dB", gain),
+        median_figure("median identity distance to the target, by the judge", m.identity),
+        median_figure("  of the edit that keeps the gaze", m.kept_identity),
+        median_figure("  of the true picture with that gaze", m.true_identity),
         proportion("outside the eyes bit-identical", m.outside_kept).at_least(1),
     ]
 

@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor
-
 from ..figures import Figure, bootstrap, proportion
-from ..measures import GAZE, PARSING, TERM_METRICS, ablation, mean_iou, mean_of, median
+from ..measures import (
+    GAZE,
+    PARSING,
+    TERM_METRICS,
+    ablation,
+    mean_figure,
+    mean_iou,
+    median_figure,
+)
 from .measuring import RealMeasures
 
 ALL, NONE = "every term", "no term"  # ways of editing
@@ -25,16 +31,18 @@ def table(ways: Mapping[str, RealMeasures]) -> list[Figure]:
 def edit_quality(on: RealMeasures) -> list[Figure]:
     """What edits under every term achieve."""
     return [
-        mean("cosine to the source, by the judge", on, "judge").at_least(0.45),
-        mean("  of the target as it was", on, "judge_before"),
-        mean("cosine to the source, by the guide", on, "guide").at_least(0.65),
-        mean("  of the target as it was", on, "guide_before"),
+        mean_figure("cosine to the source, by the judge", on.judge).at_least(0.45),
+        mean_figure("  of the target as it was", on.judge_before),
+        mean_figure("cosine to the source, by the guide", on.guide).at_least(0.65),
+        mean_figure("  of the target as it was", on.guide_before),
         proportion("source retrieved first, by the judge", on.rank == 0).at_least(0.8),
         proportion("nearer to the source than to the target", on.judge > on.judge_target),
         bootstrap(PARSING, lambda rows: mean_iou(on, rows), len(on.rank)).at_least(0.75),
-        middle("sharpness inside the mask, share of the target's", on.sharpness).at_least(0.8),
+        median_figure("sharpness inside the mask, share of the target's", on.sharpness).at_least(
+            0.8
+        ),
         *gaze(on),
-        mean("LPIPS to the target, background", on, "lpips"),
+        mean_figure("LPIPS to the target, background", on.lpips),
         proportion("background bit-identical", on.background_kept).at_least(1),
     ]
 
@@ -42,16 +50,16 @@ def edit_quality(on: RealMeasures) -> list[Figure]:
 def gaze(on: RealMeasures) -> list[Figure]:
     """The gaze where a judge found it."""
     error = on.gaze_error[~on.gaze_error.isnan()]
-    return [middle(GAZE, error).at_most(6.4)] if len(error) else []
+    return [median_figure(GAZE, error).at_most(6.4)] if len(error) else []
 
 
 def limits(none: RealMeasures) -> list[Figure]:
     """What noising and denoising leaves of the target itself: no edit can be better."""
     parsing = bootstrap(f"no term: {PARSING}", lambda rows: mean_iou(none, rows), len(none.rank))
     return [
-        mean("no term: cosine to the target, by the judge", none, "judge_target"),
+        mean_figure("no term: cosine to the target, by the judge", none.judge_target),
         parsing,
-        middle("no term: sharpness, share of the target's", none.sharpness),
+        median_figure("no term: sharpness, share of the target's", none.sharpness),
     ]
 
 
@@ -63,14 +71,3 @@ def ablations(ways: Mapping[str, RealMeasures]) -> list[Figure]:
         if without(term) in ways
     ]
     return [row for row in rows if row.value == row.value]  # a gaze that nobody measured is NaN
-
-
-def mean(name: str, measures: RealMeasures, column: str) -> Figure:
-    """The mean of a column."""
-    metric = mean_of(column)
-    return bootstrap(name, lambda rows: metric(measures, rows), len(measures.rank))
-
-
-def middle(name: str, values: Tensor) -> Figure:  # (n,)
-    """Their median."""
-    return bootstrap(name, lambda rows: median(values, rows), len(values))

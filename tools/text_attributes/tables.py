@@ -12,7 +12,8 @@ from ...editor_core.demo.pairs import UNSEEN
 from ...editor_core.face.identity import identity_distance
 from ...editor_core.images import to_signed, write_png
 from ...editor_core.sheet import contact_sheet
-from ..figures import Figure, bootstrap, proportion
+from ..figures import Figure, proportion
+from ..measures import mean_figure
 from .edits import NO_WISH, WISHES, Edits, Wish, WishTrial
 from .networks import Reader, draw_labelled
 
@@ -71,11 +72,6 @@ def wish_rows(trial: WishTrial, name: str, on: Edits, off: Edits) -> list[Figure
 def granted(read: Reader, wish: Wish, edits: Edits) -> Tensor:  # -> (n,) bool
     """Whether a network sees what was asked."""
     return (read(to_signed(edits.image))[:, wish.attribute] > 0) == wish.there
-
-
-def mean_figure(name: str, values: Tensor) -> Figure:  # (n,)
-    """The mean over pairs."""
-    return bootstrap(name, lambda rows: values[rows].mean(1), len(values))
 
 
 def write_wish_sheet(path: Path, trial: WishTrial, edits: AllEdits) -> None:
