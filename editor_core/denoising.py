@@ -44,7 +44,7 @@ def denoise(
     start = first_index(diffusion.num_timesteps, settings.skip)
     begun = target if batch.start is None else batch.repeated(batch.start)
     x_t = diffusion.q_sample(begun, batch_index(start, target), noise.draw(target))
-    ramp = LinearRamp(diffusion, diffusion.percent(start), settings.ramp_end)
+    ramp = LinearRamp(diffusion.percent(start), settings.ramp_end)
     return sampler_of(settings)(
         make_guider(
             identity_denoiser(model, batch, diffusion, settings), diffusion, terms, settings

@@ -21,14 +21,13 @@ class LinearRamp:
     A step's weight is that of the level it reaches, so the first step already counts.
     """
 
-    diffusion: GaussianDiffusion
     start_percent: float
     end_percent: float
 
-    def weight(self, t: int) -> float:
-        """How much of the mask counts after the step at index t."""
+    def weight(self, percent: float) -> float:
+        """How much of the mask counts after a step that reached that part of the schedule."""
         length = self.end_percent - self.start_percent
-        reached = self.diffusion.percent(t - 1) - self.start_percent
+        reached = percent - self.start_percent
         return 1.0 if reached >= length else reached / length
 
 
@@ -48,7 +47,7 @@ class NoisedBackground:
 
     def __call__(self, sample: Normal, t: int) -> Normal:
         """Blend the sample to which the step at index t leads."""
-        weight = self.ramp.weight(t)
+        weight = self.ramp.weight(self.diffusion.percent(t - 1))
         if weight == 1 and not self.after_ramp:
             return sample
         if t == 0:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..models.unet import UNet
 from ..models.unet2d import UNet2D
+from .level import Level
 from .noise import Normal
 from .respacing import spaced_steps
 
@@ -233,6 +234,11 @@ class GaussianDiffusion:
         """
         step = -1 if t < 0 else int(self.timestep_map[t])
         return 1 - (step + 1) / self.original_steps
+
+    def level(self, t: int) -> Level:
+        """How noisy index t is."""
+        kept = float(self.alphas_cumprod[t])
+        return Level(math.sqrt(kept), math.sqrt((1 - kept) / kept), self.percent(t), t)
 
     @staticmethod
     def _without_zero(variance: Tensor) -> Tensor:

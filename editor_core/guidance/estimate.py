@@ -11,16 +11,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction, rows
+from ..diffusion.level import Level
+from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A denoiser whose pred_x0 follows x_t with slope sqrt(alphas_cumprod), whatever its network.
-
-    That is the true slope where the data are Gaussian of unit variance, and DDIM then moves pred_x0
-    by 1 - alphas_cumprod times the gradient taken there.
-    """
+    """A denoiser whose pred_x0 follows x_t as `estimated` says, whatever its network."""
 
     denoiser: Denoiser
     diffusion: GaussianDiffusion
@@ -29,5 +26,13 @@ class Estimate:
         """The denoiser's own prediction, without a graph through it."""
         with torch.no_grad():
             prediction = self.denoiser(x_t, t)
-        slope = rows(self.diffusion.sqrt_alphas_cumprod, t, x_t)
-        return replace(prediction, pred_x0=prediction.pred_x0 + slope * (x_t - x_t.detach()))
+        level = self.diffusion.level(int(t[0]))
+        return replace(prediction, pred_x0=estimated(prediction.pred_x0, x_t, level))
+
+
+def estimated(pred_x0: Tensor, x_t: Tensor, level: Level) -> Tensor:  # (B,C,H,W)
+    """A prediction that follows x_t with the slope of Gaussian data of unit variance.
+
+    DDIM then moves it by 1 - alphas_cumprod times the gradient taken there.
+    """
+    return pred_x0 + level.slope * (x_t - x_t.detach())

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from ..autograd import gradients
+from ..diffusion.level import Level
 from ..diffusion.process import Denoiser, GaussianDiffusion, Prediction
 from ..diffusion.sampling import GuidedPrediction, Guider, batch_index
 from ..images import blur
+from .sight import Sight, see_pixels
 from .terms import BoundTerm
 
 COLOUR_BLUR = 8.0  # sigmas of the blur of brightness
@@ -32,17 +34,14 @@ class GradientGuider:
 
     def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
         """Predict at index t, and differentiate the terms active there to x_t (B,3,H,W)."""
-        active = active_terms(self.terms, t, self.diffusion)
+        level = self.diffusion.level(t)
+        active = active_terms(self.terms, level)
         if not active:
             return GuidedPrediction(self.predict(x_t, t))
         with gradients():
             x_t = x_t.detach().requires_grad_()
             prediction = self.denoiser(x_t, batch_index(t, x_t))
-            # Blended Diffusion: pred_x0 early, ever more x_t as it clears
-            share = float(self.diffusion.sqrt_one_minus_alphas_cumprod[t])
-            image = share * prediction.pred_x0 + (1 - share) * x_t
-            losses, slope = weighted_gradient(active, image.detach())
-            (slope,) = torch.autograd.grad(image, x_t, slope)
+            losses, slope = slope_at(prediction.pred_x0, x_t, level, active, see_pixels)
         detached = {name: value.detach() for name, value in vars(prediction).items()}
         return GuidedPrediction(replace(prediction, **detached), -slope, losses)
 
@@ -69,10 +68,9 @@ class NormalisedGuider:
         guided = self.guider(x_t, t)
         if guided.gradient is None:
             return guided
-        length = step_length(guided.prediction, t, self.diffusion, self.strength)
-        kept = float(self.diffusion.alphas_cumprod[t])
-        per_move = kept**0.5 / (1 - kept)  # a gradient g moves DDIM's pred_x0 by g over this
-        return replace(guided, gradient=unit_length(guided.gradient) * length * per_move)
+        level = self.diffusion.level(t)
+        length = step_length(guided.prediction.pred_x0, level, self.strength)
+        return replace(guided, gradient=unit_length(guided.gradient) * length * (1 / level.reach))
 
     def predict(self, x_t: Tensor, t: int) -> Prediction:
         """Predict at index t without a graph."""
@@ -100,10 +98,11 @@ class PredictionGuider:
     def __call__(self, x_t: Tensor, t: int) -> GuidedPrediction:
         """Predict at index t, and let the terms active there move the prediction."""
         prediction = self.predict(x_t, t)
-        active = active_terms(self.terms, t, self.diffusion)
+        level = self.diffusion.level(t)
+        active = active_terms(self.terms, level)
         if not active:
             return GuidedPrediction(prediction)
-        length = step_length(prediction, t, self.diffusion, self.strength / self.repeats)
+        length = step_length(prediction.pred_x0, level, self.strength / self.repeats)
         move, losses = torch.zeros_like(x_t), {}
         for _ in range(self.repeats):
             with gradients():
@@ -124,19 +123,14 @@ def smoothed(x: Tensor, sigma: float) -> Tensor:  # (B,3,H,W), pixels
     return blur(grey, sigma) + blur(x - grey, COLOUR_BLUR * sigma)
 
 
-def active_terms(
-    terms: Sequence[BoundTerm], t: int, diffusion: GaussianDiffusion
-) -> list[BoundTerm]:
-    """The terms that have a weight at index t."""
-    return [term for term in terms if term.scale and term.window.active(t, diffusion)]
+def active_terms(terms: Sequence[BoundTerm], level: Level) -> list[BoundTerm]:
+    """The terms that have a weight at a level."""
+    return [term for term in terms if term.scale and term.window.active(level)]
 
 
-def step_length(
-    prediction: Prediction, t: int, diffusion: GaussianDiffusion, strength: float
-) -> Tensor:  # (B,1,1,1)
-    """How far guidance moves pred_x0 at index t."""
-    noise = float(diffusion.sqrt_one_minus_alphas_cumprod[t])
-    return strength * noise * picture_norm(prediction.pred_x0)
+def step_length(pred_x0: Tensor, level: Level, strength: float) -> Tensor:  # -> (B,1,1,1)
+    """How far guidance moves pred_x0 at a level."""
+    return strength * level.noise * picture_norm(pred_x0)
 
 
 def unit_length(x: Tensor) -> Tensor:  # (B,C,H,W)
@@ -165,6 +159,19 @@ class IntervalGuider:
     def predict(self, x_t: Tensor, t: int) -> Prediction:
         """Predict at index t without a graph."""
         return self.guider.predict(x_t, t)
+
+
+def slope_at(
+    pred_x0: Tensor, x_t: Tensor, level: Level, terms: Sequence[BoundTerm], sight: Sight
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Every term's loss by name, and the gradient of their weighted sum to x_t (B,C,H,W).
+
+    `pred_x0` has a graph to `x_t`: the network's, or that of `estimated`.
+    """
+    seen = sight(pred_x0, x_t, level)
+    losses, slope = weighted_gradient(terms, seen.detach())
+    (slope,) = torch.autograd.grad(seen, x_t, slope)
+    return losses, slope
 
 
 def weighted_gradient(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..declare import setting
-from ..diffusion.process import GaussianDiffusion
+from ..diffusion.level import Level
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class PercentWindow:
         1.0, "When the term ends. A shorter window costs less time.", low=0.0, high=1.0, step=0.01
     )
 
-    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
-        """Whether step `t` lies between the two percentages."""
-        return self.start_percent <= diffusion.percent(t) < self.end_percent
+    def active(self, level: Level) -> bool:
+        """Whether the level lies between the two percentages."""
+        return self.start_percent <= level.percent < self.end_percent
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class StepWindow:
     after: int
     before: int
 
-    def active(self, t: int, diffusion: GaussianDiffusion) -> bool:
-        """Whether step `t` lies between the two."""
-        return self.after < t < self.before
+    def active(self, level: Level) -> bool:
+        """Whether the level is of a step between the two."""
+        return level.step is not None and self.after < level.step < self.before
 
 
 Window = PercentWindow | StepWindow

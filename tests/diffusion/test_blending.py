@@ -10,7 +10,11 @@ START = 74
 
 
 def _ramp(end=0.7):
-    return LinearRamp(SPACED, SPACED.percent(START), end)
+    return LinearRamp(SPACED.percent(START), end)
+
+
+def _weight(t, end=0.7):
+    return _ramp(end).weight(SPACED.percent(t - 1))
 
 
 def _half_mask():
@@ -23,7 +27,7 @@ def _background(after_ramp=True):
 
 
 def test_the_ramp_counts_from_the_first_step_and_ends_at_its_end():
-    weights = [_ramp().weight(t) for t in range(START, -1, -1)]
+    weights = [_weight(t) for t in range(START, -1, -1)]
     assert 0 < weights[0] < 0.05
     assert weights == sorted(weights)
     assert weights[START - 30] == 1.0  # t = 30 reaches 0.7 of the schedule
@@ -32,7 +36,7 @@ def test_the_ramp_counts_from_the_first_step_and_ends_at_its_end():
 
 @pytest.mark.parametrize("end", [0.0, 0.2, 0.25])
 def test_a_ramp_that_ends_before_it_starts_is_none(end):
-    assert _ramp(end).weight(START) == 1.0
+    assert _weight(START, end) == 1.0
 
 
 def test_the_background_is_noised_to_the_level_of_the_sample():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.face.eyes import EyeBoxes
 from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.face.identity import embed_identity
@@ -262,11 +263,6 @@ def test_pixel_is_the_mean_square():
     torch.testing.assert_close(loss(target + 0.1), torch.full((BATCH,), 0.01, dtype=torch.float64))
 
 
-class _Diffusion:
-    def percent(self, t):
-        return 1 - (t + 1) / 10
-
-
 @pytest.mark.parametrize(
     ("window", "active"),
     [
@@ -277,4 +273,5 @@ class _Diffusion:
     ],
 )
 def test_window_ends_before_its_end(window, active):
-    assert {t for t in range(10) if window.active(t, _Diffusion())} == set(active)
+    levels = map(GaussianDiffusion.cosine(10).level, range(10))
+    assert {level.step for level in levels if window.active(level)} == set(active)

@@ -49,7 +49,7 @@ def background_blend(subject: Subject) -> Blend:
     """The preset's background around the edit."""
     settings, batch, diffusion = subject.settings, subject.batch, subject.diffusion
     start = diffusion.percent(diffusion.num_timesteps - 1 - settings.skip)
-    ramp = LinearRamp(diffusion, start, settings.ramp_end)
+    ramp = LinearRamp(start, settings.ramp_end)
     mask = batch.repeated(batch.mask)
     return NoisedBackground(subject.target, mask, diffusion, ramp, settings.keep_background)
 
