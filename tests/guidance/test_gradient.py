@@ -170,7 +170,7 @@ def test_outside_its_window_a_terms_network_does_not_run():
 
 def test_lpips_looks_at_its_target_once():
     lpips = copy.deepcopy(tiny_lpips())
-    tally = Tally(lpips.network.scaling_layer)
+    tally = Tally(lpips.backbone[0])
     target = picture(size=32)
     batch = EditBatch(target, torch.zeros(2, 1, 32, 32).double(), None, [])
     loss = LpipsTerm(lpips=lpips).bind(batch)

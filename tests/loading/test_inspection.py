@@ -13,6 +13,7 @@ from guided_face_edit.editor_core.loading.inspection import inspect
 from guided_face_edit.editor_core.models.bisenet import BiSeNet
 from guided_face_edit.editor_core.models.eyenet import EyeNet
 from guided_face_edit.editor_core.models.iresnet import IResNet
+from guided_face_edit.editor_core.models.lpips import backbone_layers
 from guided_face_edit.editor_core.models.unet import UNet
 from guided_face_edit.editor_core.models.unet2d import UNet2D
 from guided_face_edit.tests.support.tiny import (
@@ -24,13 +25,11 @@ from guided_face_edit.tests.support.tiny import (
 )
 
 
-def _backbone(name):
+def _backbone(net):
     """A network of torchvision, all of zeros."""
-    import torchvision.models
-
     with torch.device("meta"):
-        features = getattr(torchvision.models, name)(weights=None).features
-    return {key: torch.zeros(t.shape) for key, t in features.state_dict(prefix="features.").items()}
+        tensors = backbone_layers(net).state_dict(prefix="features.")
+    return {name: torch.zeros(tensor.shape) for name, tensor in tensors.items()}
 
 
 LAYOUTS = {  # as published, small: the family, the kind and the tensors
@@ -44,9 +43,9 @@ LAYOUTS = {  # as published, small: the family, the kind and the tensors
     "BiSeNet": ("BiSeNet", "parser", lambda: BiSeNet(TINY_PARSER).state_dict()),
     "ArcFace": ("ArcFace ResNet", "identity", lambda: IResNet(TINY_ENCODER).state_dict()),
     "EyeNet": ("EyeNet", "gaze", lambda: EyeNet(TINY_EYENET).state_dict()),
-    "SqueezeNet": ("SqueezeNet 1.1", "lpips", lambda: _backbone("squeezenet1_1")),
-    "AlexNet": ("AlexNet", "lpips", lambda: _backbone("alexnet")),
-    "VGG-16": ("VGG-16", "lpips", lambda: _backbone("vgg16")),
+    "SqueezeNet": ("SqueezeNet 1.1", "lpips", lambda: _backbone("squeeze")),
+    "AlexNet": ("AlexNet", "lpips", lambda: _backbone("alex")),
+    "VGG-16": ("VGG-16", "lpips", lambda: _backbone("vgg")),
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from guided_face_edit.editor_core.checkpoints.errors import (
     DamagedCheckpoint,
@@ -28,6 +29,7 @@ from guided_face_edit.editor_core.models.bisenet import BiSeNet
 from guided_face_edit.editor_core.models.eyenet import EyeNet
 from guided_face_edit.editor_core.models.face_mesh import FaceMesh, FaceMeshConfig
 from guided_face_edit.editor_core.models.iresnet import IResNet
+from guided_face_edit.editor_core.models.lpips import backbone_layers
 from guided_face_edit.editor_core.models.unet import UNet
 from guided_face_edit.tests.support.tiny import (
     TINY_ENCODER,
@@ -41,15 +43,13 @@ UNET = replace(TINY_UNET, identity_channels=24)
 
 def _save_all(folder: Path) -> None:
     """One small model of each kind, under names that tell nothing."""
-    from torchvision.models import squeezenet1_1
-
     unet = {**asdict(UNET), "image_size": 64, "schedule": "cosine", "diffusion_steps": 200}
     save_model(folder / "a.safetensors", UNet(UNET), "diffusion", unet)
     parser = BiSeNet(TINY_PARSER)
     save_model(folder / "b.safetensors", parser, "parser", {"size": 128})
     save_model(folder / "c.safetensors", IResNet(TINY_ENCODER), "identity", {})
     save_model(folder / "d.safetensors", EyeNet(TINY_EYENET), "gaze", {})
-    lpips = squeezenet1_1(weights=None)
+    lpips = nn.ModuleDict({"features": backbone_layers("squeeze")})
     save_model(folder / "e.safetensors", lpips, "lpips", {"heads": False})
     mesh = FaceMesh(FaceMeshConfig((2,) * 6, 2))
     save_model(folder / "f.safetensors", mesh, "landmarks", {})

@@ -18,7 +18,7 @@ from ...editor_core.models.bisenet import BiSeNet, BiSeNetConfig
 from ...editor_core.models.eyenet import EyeNet, EyeNetConfig
 from ...editor_core.models.iresnet import IResNet, IResNetConfig
 from ...editor_core.models.l2cs import L2CS, L2CSConfig
-from ...editor_core.models.lpips import Lpips
+from ...editor_core.models.lpips import Lpips, backbone_layers
 from ...editor_core.models.unet import UNet, UNetConfig
 from ...editor_core.models.unet2d import UNet2DConfig
 from .mesh import WarpedMesh
@@ -97,9 +97,9 @@ def tiny_face_estimator() -> FaceGazeEstimator:
 
 @cache
 def tiny_lpips() -> Lpips:
-    from torchvision.models import squeezenet1_1
-
-    return seeded(lambda: Lpips("squeeze", squeezenet1_1(weights=None).state_dict()))
+    return seeded(
+        lambda: Lpips("squeeze", backbone_layers("squeeze").state_dict(prefix="features."))
+    )
 
 
 @cache
