@@ -12,6 +12,7 @@ class Attack:
     error: str
     reason: str  # a regular expression
     runs: bytes = b""  # the pickle in it that an ordinary unpickler would run
+    short: bytes = b""  # of the same form and a tenth of the length, if that is long
 
     @property
     def file(self) -> str:

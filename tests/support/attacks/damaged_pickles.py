@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..pickled import (
     call,
@@ -29,7 +30,9 @@ def damaged_pickles() -> Iterator[Attack]:
     yield from _zipped(_tensors(), "DamagedCheckpoint")
     yield from _zipped(_instructions(), "DamagedCheckpoint")
     yield from _zipped(_modules(), "DamagedCheckpoint")
-    yield from _zipped(_nests(), "UnsupportedCheckpoint")
+    whole, tenth = (_zipped(_nests(part), "UnsupportedCheckpoint") for part in (10, 1))
+    for attack, short in zip(whole, tenth, strict=True):
+        yield replace(attack, short=short.content)
     names = {
         "name-without-end": (new("a" * 600 + ".B"), "by an absurdly long name"),
         "storage-of-a-long-name": (storage(key="a" * 600), "a persistent id that is no storage"),
@@ -131,16 +134,17 @@ def _modules() -> Bodies:
     }
 
 
-def _nests() -> Bodies:
-    """What holds no network, however deep one looks."""
-    chain = b"".join(b"0}" + text("a") + AGAIN + b"s" + MEMO for _ in range(20_000))
+def _nests(part: int) -> Bodies:
+    """What holds no network, however deep one looks: so many tenths of the longest ones."""
+    depth = 24_000 * part
+    chain = b"".join(b"0}" + text("a") + AGAIN + b"s" + MEMO for _ in range(depth // 12))
     pairs = b"".join(b"](" + AGAIN * 2 + b"e" + MEMO + b"0" for _ in range(60))
     tuples = b")" + MEMO + b"0" + (AGAIN * 2 + b"\x86" + MEMO + b"0") * 60
     long = text("a" * (1 << 22))
     return {
-        "lists-nested": (b"]" * 120_000 + b"a" * 119_999, "got a list"),
-        "tuples-nested": (b")" + b"\x85" * 240_000, "got a tuple"),
-        "tuples-nested-as-a-key": (b"})" + b"\x85" * 240_000 + b"Ns", "got a dictionary of"),
+        "lists-nested": (b"]" * (depth // 2) + b"a" * (depth // 2 - 1), "got a list"),
+        "tuples-nested": (b")" + b"\x85" * depth, "got a tuple"),
+        "tuples-nested-as-a-key": (b"})" + b"\x85" * depth + b"Ns", "got a dictionary of"),
         "dictionaries-nested": (b"}" + MEMO + chain, "got a dictionary of a"),
         "dictionary-in-itself": (
             b"}" + MEMO + b"(" + text("model") + AGAIN + text("net") + AGAIN + b"u",
@@ -154,11 +158,11 @@ def _nests() -> Bodies:
             "got a dictionary of",
         ),
         "keys-of-one-hash": (
-            b"}(" + b"".join(number(n * ((1 << 61) - 1)) + b"N" for n in range(60_000)) + b"u",
+            b"}(" + b"".join(number(n * ((1 << 61) - 1)) + b"N" for n in range(depth // 4)) + b"u",
             "got a dictionary of",
         ),
         "keys-long-and-equal": (
-            (long + b"q\x000" + long + b"q\x010}(") + b"h\x00Nh\x01N" * 20_000 + b"u",
+            (long + b"q\x000" + long + b"q\x010}(") + b"h\x00Nh\x01N" * (depth // 12) + b"u",
             "got a dictionary of",
         ),
         "message-in-control": (table({"\x1b[2J": b"N"}), r"got a dictionary of \\x1b\[2J"),
