@@ -15,7 +15,7 @@ import torch
 
 from ..autograd import gradients
 from ..checkpoints.errors import MISFITS, MissingModel, UnsupportedCheckpoint
-from ..checkpoints.reading import Checkpoint, read_checkpoint, read_outline
+from ..checkpoints.reading import Checkpoint, read_checkpoint, read_metadata, read_outline
 from ..diffusion.process import DiffusionModel
 from ..face.clip import ClipEncoder
 from ..face.gaze import GazeEstimator
@@ -118,8 +118,7 @@ def _kind(path: Path) -> str | None:
     if path.suffix not in EXTENSIONS or path.parent.name == DETECTION:
         return None
     try:
-        outline = read_outline(path)
-        kind = outline.metadata.get("kind") or detect(outline.tensors).kind
+        kind = read_metadata(path).get("kind") or detect(read_outline(path).tensors).kind
     except UnsupportedCheckpoint:
         return None
     return kind if kind in FOLDERS else None  # the judge, for one, edits nothing
