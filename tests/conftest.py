@@ -1,12 +1,20 @@
-"""Loads the root as the package `guided_face_edit`: under a name of its own, as a host would."""
+"""Loads the root as the package `guided_face_edit`: under a name of its own, as a host would.
+
+The process that hands the tests out to others runs none, and needs no torch: it is imported late.
+"""
+
+from __future__ import annotations
 
 import runpy
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,6 +24,12 @@ runpy.run_path(str(ROOT / "tools" / "__init__.py"))["load_checkout"]()
 
 from guided_face_edit.tests.support.standin.modules import install  # noqa: E402  the package is there only now
 
+LONGEST = {  # files of tests by their rank
+    f"test_{name}.py": rank
+    for rank, name in enumerate(
+        ("recipes", "batch", "attacks", "workflows", "editing", "swap", "evaluate", "golden")
+    )
+}
 BASE = tempfile.TemporaryDirectory(prefix="face_edit_host_")
 install(Path(BASE.name))
 
@@ -26,13 +40,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no process waits for another one at the end."""
-    items.sort(key=lambda item: item.path.name != "test_golden.py")
+    """The longest files first, so that no process waits for another one at the end."""
+    items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """The tests share the cores among processes, and one thread keeps sums in one order."""
+    import torch
+
     torch.set_num_threads(1)
 
 
@@ -45,6 +61,8 @@ def root() -> Path:
 @pytest.fixture
 def generator() -> torch.Generator:
     """A CPU generator with a fixed seed, fresh for each test."""
+    import torch
+
     return torch.Generator().manual_seed(0)
 
 

@@ -1,15 +1,19 @@
-"""The host's modules, made of nothing but what the pack imports from them."""
+"""The host's modules, made of nothing but what the pack imports from them.
+
+torch is imported where it is used: the process that hands the tests out installs them too.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from . import io
+
+if TYPE_CHECKING:
+    import torch
 
 
 class ComfyExtension:
@@ -117,13 +121,20 @@ class Folders(ModuleType):
 def memory() -> ModuleType:
     """`comfy.model_management` on the CPU; set `interrupted` to stop the next step."""
     module = ModuleType("comfy.model_management")
-    cpu = torch.device("cpu")
+
+    def on_the_cpu() -> torch.device:
+        import torch
+
+        return torch.device("cpu")
+
     for name in ("get_torch_device", "unet_offload_device", "intermediate_device"):
-        setattr(module, name, lambda: cpu)
+        setattr(module, name, on_the_cpu)
 
     def load_models_gpu(
         models: list[ModelPatcher], memory_required: int = 0, force_full_load: bool = False
     ) -> None:
+        import torch
+
         if torch.is_inference_mode_enabled():
             raise RuntimeError("models moved in inference mode cannot be differentiated")
 
