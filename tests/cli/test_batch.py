@@ -20,7 +20,7 @@ from guided_face_edit.editor_core.images import read_image, write_png
 
 QUICK = (
     *("--models", str(WEIGHTS), "--preset", "demo", "--threads", "1"),
-    *("--respacing", "2", "--skip", "0", "--candidates", "1"),
+    *("--respacing", "1", "--skip", "0", "--candidates", "1"),
 )
 
 

@@ -16,7 +16,7 @@ from guided_face_edit.tools.evaluate.tables import GAIN, evaluation
 from guided_face_edit.tools.figures import Figure
 from guided_face_edit.tools.measures import ablation
 
-QUICK = replace(preset("demo"), respacing="3", skip=0, candidates=2, views=1)
+QUICK = replace(preset("demo"), respacing="1", skip=0, candidates=1, views=1)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def pairs():
 
 
 def test_an_evaluation_prints_and_writes_its_table(tmp_path, capsys):
-    evaluate(1, 0, replace(QUICK, respacing="2"), tmp_path)
+    evaluate(1, 0, QUICK, tmp_path)
     written = json.loads((tmp_path / "evaluation.json").read_text())
     printed = capsys.readouterr().out
     assert written["command"] == "python -m tools.evaluate 1 --seed 0"
@@ -88,11 +88,10 @@ def test_an_ablation_counts_only_when_zero_is_outside_its_interval(generator):
 
 
 def test_a_sweep_prints_and_writes_every_trial(tmp_path, capsys):
-    one_step = replace(QUICK, respacing="1")
     trials = {
         REFERENCES[0]: Trial(replace(QUICK, respacing="2")),
-        "estimate": Trial(replace(one_step, gradient="estimate")),
-        "half": Trial(one_step, torch.bfloat16),
+        "estimate": Trial(replace(QUICK, gradient="estimate")),
+        "double": Trial(QUICK, torch.float64),
     }
     sweep(1, 0, tmp_path, trials)
     printed, written = capsys.readouterr().out, json.loads((tmp_path / "sweep.json").read_text())
