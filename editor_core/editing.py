@@ -153,7 +153,7 @@ def edit_aligned(
         start = None
         if settings.start == "source":
             places = {"source_points": source_points, "points": points}
-            aim, area = signed(target).to(faces), to_mask(mask, target, empty=True).to(faces)
+            aim, area = signed(target).to(faces), to_mask(mask, target).to(faces)
             start = unit(lay_face(faces, aim, area, landmarker=models.landmarks, **places))
         return edit_batch(
             models.diffusion,
@@ -300,8 +300,8 @@ def make_batch(
     require_size(target, model.image_size)
     if points is not None:
         require_points(points, len(target))
-    kept = None if keep is None else to_mask(keep, target, "keep", empty=True).to(model.device)
-    area = to_mask(mask, target, empty=True).to(model.device)
+    kept = None if keep is None else to_mask(keep, target, "keep").to(model.device)
+    area = to_mask(mask, target).to(model.device)
     require_no_faults(empty_masks(area[:, 0]), "target")
     area = area if kept is None else area * (1 - kept)
     aim = signed(target).to(model.device)

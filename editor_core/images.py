@@ -88,7 +88,7 @@ def add_change(image: Tensor, change: Tensor) -> Tensor:  # (B,H,W,3), (B,3,H,W)
 
 
 def to_mask(
-    mask: Tensor, image: Tensor, name: str = "mask", empty: bool = False
+    mask: Tensor, image: Tensor, name: str = "mask"
 ) -> Tensor:  # (B,H,W) or (1,H,W) -> (B,1,H,W)
     """A mask in [0, 1] as one plane a picture.
 
@@ -96,10 +96,9 @@ def to_mask(
         mask: One mask for the whole batch, or one a picture.
         image: The pictures (B,C,H,W), whose dtype the mask takes.
         name: What errors call it.
-        empty: Whether it may be without any pixel.
 
     Raises:
-        ValueError: Another shape or range than the pictures', or a mask without any pixel.
+        ValueError: Another shape or range than the pictures'.
     """
     if mask.ndim != 3 or mask.shape[0] not in (1, image.shape[0]):
         raise ValueError(
@@ -110,8 +109,6 @@ def to_mask(
         (h, w), (height, width) = mask.shape[1:], image.shape[2:]
         raise ValueError(f"{name} is {h}x{w}, image is {height}x{width}: resize the mask first")
     _require_range(mask, name)
-    if not empty:
-        _require_filled(mask, name)
     return mask[:, None].expand(image.shape[0], -1, -1, -1).to(image.dtype, copy=True)
 
 
@@ -126,16 +123,6 @@ def _require_range(x: Tensor, name: str) -> None:
     if low < -ROUNDING or high > 1 + ROUNDING:
         raise ValueError(
             f"{name} lies in [{low:.4g}, {high:.4g}], expected [0, 1]: scale or clamp it first"
-        )
-
-
-def _require_filled(mask: Tensor, name: str) -> None:
-    empty = (mask.amax((1, 2)) <= 0).nonzero().flatten().tolist()
-    if empty:
-        which = f"{name} {empty[0]}" if len(mask) > 1 else name
-        raise ValueError(
-            f"{which} is empty, expected values above 0 where to edit: "
-            "paint the face, or leave the mask out"
         )
 
 

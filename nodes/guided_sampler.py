@@ -72,7 +72,7 @@ class LayFace(io.ComfyNode):
     ) -> io.NodeOutput:
         with host.on_device(landmarker):
             faces, aim = host.to_device(source, "source"), host.to_device(target, "target")
-            area = to_mask(mask.to(aim), aim, empty=True)
+            area = to_mask(mask.to(aim), aim)
             mesh = None if landmarker is None else landmarker.model
             laid = lay_face(
                 one_for_each(faces, len(aim), "targets", "sources"), aim, area, landmarker=mesh

@@ -38,7 +38,7 @@ class EditBatch:
 
     def rows_of(self, mask: Tensor, name: str) -> Tensor:  # (n or 1,H,W) -> (n x candidates,1,H,W)
         """A mask of the targets as one plane a candidate; `ValueError` where it is of others."""
-        return self.repeated(to_mask(mask.to(self.target.device), self.target, name, empty=True))
+        return self.repeated(to_mask(mask.to(self.target.device), self.target, name))
 
     def viewer_of(self, encoder: IdentityEncoder) -> Callable[[Tensor], Tensor]:
         """What brings the edits to an encoder's size and template: `IdentityEncoder.viewer`."""

@@ -97,6 +97,14 @@ def test_swap_keeps_what_the_mask_leaves_out(folder):
     assert not torch.equal(edited, target)
 
 
+def test_swap_keeps_nothing_where_keep_is_black(folder):
+    Image.new("L", (32, 32)).save("keep.png")
+    assert _swap("--preset", "few") == 0
+    plain = read_image("edited.png")
+    assert _swap("--preset", "few", "--keep", "keep.png") == 0
+    assert torch.equal(read_image("edited.png"), plain)
+
+
 def test_swap_keeps_what_lies_before_the_face(folder):
     keep = torch.zeros(SIZE, SIZE, 3)
     keep[:, 20:28] = 1
@@ -257,7 +265,7 @@ def test_a_picture_that_is_cut_short(folder, capsys):
     ("size", "value", "message"),
     [
         (16, 255, "mask.png is 16x16, image is 32x32: resize the mask first"),
-        (32, 0, "mask.png is empty, expected values above 0 where to edit: paint the face"),
+        (32, 0, "has an empty mask, expected some white: paint where it may change"),
     ],
 )
 def test_masks_that_cannot_be(folder, capsys, size, value, message):
