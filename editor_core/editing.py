@@ -19,7 +19,7 @@ from .diffusion.sampling import StepCallback
 from .face.clip import text_directions
 from .face.errors import require_no_faults
 from .face.eyes import EyeBoxes, find_eyes
-from .face.identity import IdentityEncoder, embed_identity, identity_distance, one_for_each
+from .face.identity import IdentityEncoder, embed_identity, identity_distance
 from .face.laying import lay_face, start_inside
 from .face.parsing import (
     FaceParser,
@@ -33,7 +33,7 @@ from .face.records import require_points
 from .guidance.batch import EditBatch
 from .guidance.terms import TERMS, GuidanceTerm, bind_terms
 from .guidance.views import RandomViews, Views
-from .images import signed, to_bchw, to_bhwc, to_mask, unit
+from .images import one_for_each, signed, to_bchw, to_bhwc, to_mask, unit
 from .loading.models import FaceModels
 from .metrics import EditMetrics
 from .settings import EditSettings
@@ -311,7 +311,7 @@ def make_batch(
         keep=kept,
         embedding=None
         if embedding is None
-        else one_for_each(embedding, len(target), "targets").to(model.device),
+        else one_for_each(embedding, "embeddings", len(target)).to(model.device),
         generators=generators,
         candidates=candidates,
         template=template,

@@ -112,6 +112,29 @@ def to_mask(
     return mask[:, None].expand(image.shape[0], -1, -1, -1).to(image.dtype, copy=True)
 
 
+def one_for_each(rows: Tensor, what: str, count: int, of: str = "targets") -> Tensor:
+    """One row (1 or count,...) for each of `count` pictures; one alone serves them all.
+
+    Args:
+        rows: What is counted.
+        what: What an error calls them.
+        count: How many there are to be.
+        of: What an error calls the pictures that they are for.
+
+    Raises:
+        ValueError: There is neither one row nor one for each.
+
+    Examples:
+        >>> one_for_each(torch.ones(1, 5), "embeddings", 3).shape
+        torch.Size([3, 5])
+    """
+    if len(rows) not in (1, count):
+        raise ValueError(
+            f"got {len(rows)} {what} for {count} {of}: give one for all of them, or one for each"
+        )
+    return rows.expand(count, *rows.shape[1:])
+
+
 def _require_range(x: Tensor, name: str) -> None:
     if not x.is_floating_point():
         raise ValueError(f"{name} is {x.dtype}, expected floats in [0, 1]: convert and scale it")

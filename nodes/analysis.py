@@ -21,11 +21,7 @@ from ..editor_core.face.eyes import (
 )
 from ..editor_core.face.finding import eye_corners_of
 from ..editor_core.face.gaze import estimate_gaze
-from ..editor_core.face.identity import (
-    average_identity,
-    identity_distance,
-    one_for_each,
-)
+from ..editor_core.face.identity import average_identity, identity_distance
 from ..editor_core.face.painting import paint_eyes, paint_gaze
 from ..editor_core.face.parsing import (
     FaceParsing,
@@ -36,6 +32,7 @@ from ..editor_core.face.parsing import (
     parts_named,
 )
 from ..editor_core.face.records import Faces
+from ..editor_core.images import one_for_each
 from ..editor_core.photos import eye_corners
 from ..editor_core.settings import EditSettings
 from . import host, sockets
@@ -302,7 +299,7 @@ class IdentityDistance(io.ComfyNode):
         template: str = AUTOMATIC,
     ) -> io.NodeOutput:
         found = embed_shown(identity_model, image, faces, template)
-        wanted = one_for_each(embedding.to(found), len(found), "pictures")
+        wanted = one_for_each(embedding.to(found), "embeddings", len(found), "pictures")
         distances = identity_distance(found, wanted).tolist()
         text = "\n".join(f"{k}: {distance:.4f}" for k, distance in enumerate(distances))
         return io.NodeOutput(sum(distances) / len(distances), text)

@@ -13,12 +13,11 @@ from torch import Tensor
 from ..editor_core.declare import declared
 from ..editor_core.editing import EditResult, edit_batch
 from ..editor_core.face.errors import IF_MISSING
-from ..editor_core.face.identity import one_for_each
 from ..editor_core.face.laying import lay_face
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
-from ..editor_core.images import to_bchw, to_mask, to_unit
+from ..editor_core.images import one_for_each, to_bchw, to_mask, to_unit
 from ..editor_core.metrics import EditMetrics
 from ..editor_core.photos import (
     CropBatch,
@@ -74,9 +73,7 @@ class LayFace(io.ComfyNode):
             faces, aim = host.to_device(source, "source"), host.to_device(target, "target")
             area = to_mask(mask.to(aim), aim)
             mesh = None if landmarker is None else landmarker.model
-            laid = lay_face(
-                one_for_each(faces, len(aim), "targets", "sources"), aim, area, landmarker=mesh
-            )
+            laid = lay_face(one_for_each(faces, "sources", len(aim)), aim, area, landmarker=mesh)
         return io.NodeOutput(host.to_intermediate(to_unit(laid)))
 
 

@@ -147,15 +147,6 @@ def _step_on_sphere(mean: Tensor, people: Tensor, share: Tensor) -> Tensor:  # (
     return F.normalize(length.cos() * mean + length.sin() * F.normalize(arc, dim=1), dim=1)
 
 
-def one_for_each(rows: Tensor, count: int, name: str, what: str = "embeddings") -> Tensor:
-    """One row (1 or count,...) for each of `count` pictures; one alone serves them all."""
-    if len(rows) not in (1, count):
-        raise ValueError(
-            f"got {len(rows)} {what} for {count} {name}: give one for all of them, or one for each"
-        )
-    return rows.expand(count, *rows.shape[1:])
-
-
 def identity_distance(a: Tensor, b: Tensor) -> Tensor:  # (...,E), (...,E) -> (...)
     """1 - cos of two unit embeddings: 0 for the same face, about 1 for strangers, at most 2.
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..images import blur, resize, signed
+from ..images import blur, one_for_each, resize, signed
 from .errors import require_no_faults
 from .head import IRISES, RIGID_LANDMARKS
 from .landmarks import CONTOURS, FaceLandmarker, locate_landmarks
@@ -179,10 +179,11 @@ def start_inside(start: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     Raises:
         ValueError: The start is not of the targets' number or size.
     """
-    if len(start) not in (1, len(target)) or start.shape[1:] != target.shape[1:]:
+    if start.shape[1:] != target.shape[1:]:
+        (h, w), (height, width) = start.shape[2:], target.shape[2:]
         raise ValueError(
-            f"start has shape {tuple(start.shape)}, targets {tuple(target.shape)}: give one "
-            "picture of their size for all of them, or one for each; with faces, of the aligned "
-            "crops and not of the photos"
+            f"start is {h}x{w}, the targets are {height}x{width}: give pictures of the targets' "
+            "size; of photos with faces, starts of the aligned crops"
         )
+    start = one_for_each(start, "starts", len(target))
     return torch.where(mask > 0, signed(start).to(target), target)

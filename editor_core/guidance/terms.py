@@ -20,10 +20,10 @@ from ..face.clip import ClipEncoder, TextWish
 from ..face.expression import expression_of
 from ..face.eyes import EyeBoxes
 from ..face.gaze import GazeEstimator, GazeGoal
-from ..face.identity import IdentityEncoder, identity_distance, one_for_each
+from ..face.identity import IdentityEncoder, identity_distance
 from ..face.landmarks import FaceLandmarker
 from ..face.parsing import FACE_PARTS, FaceParser, FacePart
-from ..images import resize
+from ..images import one_for_each, resize
 from ..models.lpips import Lpips
 from .batch import EditBatch
 from .views import RandomViews, Views
@@ -85,7 +85,7 @@ class IdentityTerm(GuidanceTerm):
         embedding = batch.embedding if self.embedding is None else self.embedding
         if embedding is None:
             raise ValueError("identity guidance needs an embedding, got none: embed the source")
-        embedding = one_for_each(embedding.to(batch.target.device), len(batch.target), "targets")
+        embedding = one_for_each(embedding, "embeddings", len(batch.target)).to(batch.target.device)
         source, mask = batch.repeated(embedding), batch.repeated(batch.mask)
         encoder, view = self.identity, batch.viewer_of(self.identity)
 
@@ -227,7 +227,7 @@ class BlendshapeTerm(GuidanceTerm):
 
     def bind(self, batch: EditBatch) -> Loss:
         face = batch.mesh_by(self.landmarks)
-        asked = one_for_each(self.asked.to(batch.target), len(batch.target), "targets")
+        asked = one_for_each(self.asked.to(batch.target), "rows of blendshapes", len(batch.target))
         asked = batch.repeated(asked)
         count = asked.isfinite().sum(1).clamp(min=1)
 

@@ -103,8 +103,10 @@ def test_a_start_counts_inside_the_mask_alone():
     outside = (mask == 0).expand_as(target)
     assert torch.equal(begun[outside], target[outside])
     assert torch.equal(begun[~outside], (start * 2 - 1).expand_as(target)[~outside])
-    with pytest.raises(ValueError, match=r"start has shape \(3, .*give one picture of their size"):
+    with pytest.raises(ValueError, match="got 3 starts for 2 targets: give one for all of them"):
         start_inside(_pictures(3), target, mask)
+    with pytest.raises(ValueError, match="start is 16x32, the targets are 32x32: give pictures"):
+        start_inside(start[:, :, ::2], target, mask)
 
 
 @pytest.mark.parametrize("what", ["source", "target"])

@@ -13,6 +13,7 @@ from guided_face_edit.editor_core.face.parsing import FacePart
 from guided_face_edit.editor_core.face.templates import template_named
 from guided_face_edit.editor_core.guidance.terms import (
     TERMS,
+    BlendshapeTerm,
     GazeTerm,
     IdentityTerm,
     ParsingTerm,
@@ -27,6 +28,7 @@ from guided_face_edit.tests.support.tiny import (
     tiny_encoder,
     tiny_estimator,
     tiny_face_estimator,
+    tiny_landmarker,
     tiny_parser,
 )
 
@@ -210,6 +212,13 @@ def test_identity_may_be_somebody_elses():
         torch.testing.assert_close(own.bind(batch)(image), expected)
     with pytest.raises(ValueError, match="got 2 embeddings for 3 targets"):
         own.bind(batch_of(pictures(3, 1)))
+
+
+def test_expressions_of_other_pictures_are_counted_by_their_name():
+    asked = torch.full((2, 52), 0.5)
+    term = BlendshapeTerm(landmarks=tiny_landmarker(), asked=asked)
+    with pytest.raises(ValueError, match="got 2 rows of blendshapes for 3 targets: give one for"):
+        term.bind(batch_of(pictures(3, 1)))
 
 
 def test_parsing_sums_over_its_parts():

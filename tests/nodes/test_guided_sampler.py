@@ -107,7 +107,7 @@ def test_the_sampler_starts_from_a_face_that_is_laid_over(pair, mask, embedding)
     _, plain, _ = sample(pair, mask, embedding, candidates=1)
     _, begun, _ = sample(pair, mask, embedding, start=start, candidates=1)
     assert torch.equal(begun[outside], pair[1][outside]) and not torch.equal(begun, plain)
-    with pytest.raises(ValueError, match="^start has shape .* give one picture of their size"):
+    with pytest.raises(ValueError, match="^start is 32x64, the targets are 64x64: give pictures"):
         sample(pair, mask, embedding, start=start[:, :32])
 
 
@@ -115,7 +115,7 @@ def test_photos_start_from_their_crops_and_those_without_a_face_stay(drawn, alig
     photo, (crops, faces) = drawn[0], aligned[:2]
     given = {"model": load("FaceDiffusionModel"), "target": photo, "embedding": embedding}
     given |= {"mask": torch.ones(1, 64, 64), **QUICK, "steps": 2}
-    with pytest.raises(ValueError, match="of the aligned crops and not of the photos"):
+    with pytest.raises(ValueError, match="of photos with faces, starts of the aligned crops"):
         run("GuidedFaceSampler", **given, faces=faces, start=photo)
     _, best, _ = run("GuidedFaceSampler", **given, faces=faces.rows([]), start=crops[:0])
     assert torch.equal(best, photo)
