@@ -134,8 +134,13 @@ def edit_aligned(
     if settings.exact:
         from .reference.pipeline import edit_exactly
 
-        asked = {"keep": keep is not None, "embedding": embedding is not None}
-        asked["start from the source"] = settings.start == "source"
+        asked = {
+            "keep": keep is not None,
+            "embedding": embedding is not None,
+            "start from the source": settings.start != EditSettings.start,
+            "ramp_end": settings.ramp_end != EditSettings.ramp_end,
+            "template": settings.template != EditSettings.template,
+        }
         for name, given in asked.items():
             if given:
                 raise ValueError(

@@ -383,6 +383,14 @@ def test_a_source_that_is_the_target_is_the_same_start():
     torch.testing.assert_close(begun, plain, atol=1e-3, rtol=0)
 
 
-def test_the_exact_preset_refuses_a_start_from_the_source():
-    with pytest.raises(ValueError, match="has no start from the source, got one: choose another"):
-        _edit(replace(preset("diffface-exact"), start="source"))
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"start": "source"}, "start from the source"),
+        ({"ramp_end": 0.5}, "ramp_end"),
+        ({"template": "arcface"}, "template"),
+    ],
+)
+def test_the_exact_preset_refuses_what_it_would_ignore(change, name):
+    with pytest.raises(ValueError, match=f"has no {name}, got one: choose another preset"):
+        _edit(replace(preset("diffface-exact"), **change))
