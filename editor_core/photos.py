@@ -19,7 +19,7 @@ from .face.resampling import transform
 from .face.templates import template_named
 from .face.tracking import flicker
 from .guidance.terms import GuidanceTerm
-from .images import signed, to_bchw, unit
+from .images import one_for_each, signed, to_bchw, unit
 from .loading.models import FaceModels
 from .settings import EditSettings
 
@@ -82,7 +82,7 @@ def edit_photos(
         keep: (1 or frames,H,W) of the photos, 1 where they stay bit for bit: what lies before a
             face.
         source_points: (1 or n,5,2) of the sources in their pixels, as in `edit_face`.
-        embedding: (1,E), who all faces become in place of the source.
+        embedding: (1 or n,E), who the faces become in place of the sources.
         pasting: How the edited crops are blended in.
         if_missing: One of `IF_MISSING`: whether a face that cannot be edited, since its crop shows
             none or no eyes, is an error, or stays as it is while the others are edited.
@@ -107,34 +107,34 @@ def edit_photos(
     """
     size = models.diffusion.image_size
     aligned = aligned_faces(faces, settings.template, size)
-    sources = to_bchw(source, "source")
+    sources = one_for_each(to_bchw(source, "source"), "sources", len(aligned), "faces")
+    known = {"source_points": source_points, "embedding": embedding}
+    of_sources = {
+        name: one_for_each(rows, f"rows of {name}", len(aligned), "faces")
+        for name, rows in known.items()
+        if rows is not None
+    }
 
     def edit_rows(rows: list[int]) -> PhotoEdit:
-        some, area, each, places = aligned, mask, sources, source_points
+        some, area = aligned, mask
         if len(rows) < len(aligned):
             some = aligned.rows(rows)
-            if len(sources) > 1:
-                each, places = sources[rows], None if places is None else places[rows]
             if mask is not None and mask.shape[1:] != faces.size and len(mask) > 1:
                 area = mask[rows]
-        if len(each) == 1:
-            each = each.expand(len(some), -1, -1, -1)
-            places = None if places is None else places.expand(len(some), -1, -1)
 
         def edit(crops: CropBatch) -> EditResult:
             return edit_aligned(
                 models,
-                each,
+                sources[rows],
                 crops.image,
                 settings,
                 mask=crops.mask,
                 keep=crops.keep,
                 landmarks=eye_corners(some),
                 points=crops.points,
-                source_points=places,
-                embedding=embedding,
                 people=crops.people,
                 on_step=on_step,
+                **{name: each[rows] for name, each in of_sources.items()},
             )
 
         return cut_edit_paste(photos, some, area, edit, settings.noise, pasting, keep, numbers=rows)

@@ -136,7 +136,7 @@ def test_one_source_serves_all_faces_or_each_has_its_own():
     sources = torch.rand(2, SIZE, SIZE, 3, dtype=torch.float64)
     result = edit_photos(_models(), sources, photos.image.double(), faces, QUICK)
     assert len(result.distances) == 2
-    with pytest.raises(ValueError, match="got 3 sources and 2 targets"):
+    with pytest.raises(ValueError, match="got 3 sources for 2 faces: give one for all"):
         edit_photos(_models(), sources[[0, 1, 1]], photos.image.double(), faces, QUICK)
 
 
@@ -172,9 +172,10 @@ def _with_eyes(*, eyeless):
     return replace(faces, landmarks=landmarks)
 
 
-def _edit_gazed(faces, **options):
+def _edit_gazed(faces, sources=1, **options):
     models, photos = replace(_models(), gaze=tiny_estimator()), group_photo()
-    source = torch.rand(1, SIZE, SIZE, 3, generator=torch.Generator().manual_seed(1)).double()
+    drawn = torch.Generator().manual_seed(1)
+    source = torch.rand(sources, SIZE, SIZE, 3, generator=drawn, dtype=torch.float64)
     mask = _face_mask(photos)
     return edit_photos(models, source, photos.image.double(), faces, GAZED, mask=mask, **options)
 
@@ -192,6 +193,28 @@ def test_a_good_face_beside_one_without_eyes_is_edited_as_alone_bit_for_bit():
     alone = _edit_gazed(_with_eyes(eyeless=[]).rows([0]))
     assert torch.equal(two.image, alone.image)
     assert not torch.equal(two.image, group_photo().image.double())
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_what_is_known_of_sources_goes_with_the_faces_that_are_left(rows):
+    """One row for all, or one each, whether or not a face is passed through."""
+    known = {
+        "source_points": 8 + 16 * torch.rand(rows, 5, 2, dtype=torch.float64),
+        "embedding": torch.nn.functional.normalize(torch.rand(rows, 24).double(), dim=1),
+    }
+    whole = _edit_gazed(_with_eyes(eyeless=[]), sources=3, **known)
+    options = {**known, "sources": 3, "if_missing": "pass through"}
+    passed = _edit_gazed(_with_eyes(eyeless=[1]), **options)
+    assert torch.equal(passed.edit.pictures, whole.edit.pictures[[0, 2]])
+    torch.testing.assert_close(passed.edit.distances, whole.edit.distances[[0, 2]])
+
+
+def test_what_is_known_of_other_sources_is_refused_by_its_name():
+    faces, known = _with_eyes(eyeless=[]), {"source_points": torch.zeros(2, 5, 2)}
+    with pytest.raises(ValueError, match="got 2 rows of source_points for 3 faces: give one for"):
+        _edit_gazed(faces, **known)
+    with pytest.raises(ValueError, match="got 2 rows of embedding for 3 faces"):
+        _edit_gazed(faces, embedding=torch.eye(2, 24))
 
 
 def test_a_face_without_eyes_is_an_error_by_its_name():
