@@ -108,7 +108,7 @@ def held():
 @pytest.mark.usefixtures("pictures", "held")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_workflow_runs_to_its_pictures(name, root):
-    graph = quick_graph(root, name, steps=3, skip=1, candidates=1)
+    graph = quick_graph(root, name, steps=2, skip=1, candidates=1)
     done = run_graph(graph, CLASSES)
     samplers = [k for k, v in graph.items() if v["class_type"] == SAMPLER]
     assert len(samplers) == (name != "analysis_only")

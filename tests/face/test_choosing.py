@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guided_face_edit.editor_core.demo.groups import draw_references
-from guided_face_edit.editor_core.demo.models import load_demo_models
+from guided_face_edit.editor_core.demo.models import demo_file
 from guided_face_edit.editor_core.face.choosing import (
     ORDERS,
     FaceChoice,
@@ -19,6 +19,7 @@ from guided_face_edit.editor_core.face.identity import embed_identity
 from guided_face_edit.editor_core.face.locate import embed_faces
 from guided_face_edit.editor_core.face.tracking import track_faces
 from guided_face_edit.editor_core.images import to_signed
+from guided_face_edit.editor_core.loading.models import load_identity
 from guided_face_edit.tests.support.groups import PHOTO, aligned, boxed, group_photo
 
 
@@ -68,7 +69,7 @@ def test_the_face_under_a_mask_is_chosen():
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_person_of_a_reference_is_found_among_five(seed):
     photos = group_photo(seed)
-    encoder = load_demo_models().identity
+    encoder = load_identity(demo_file("identity"))
     faces = aligned(photos)
     faces = embed_faces(faces, photos.image, encoder)
     for known in (0, 2, 4):
@@ -79,7 +80,7 @@ def test_the_person_of_a_reference_is_found_among_five(seed):
 
 def test_nobody_is_chosen_who_is_not_alike_enough():
     photos = group_photo()
-    encoder = load_demo_models().identity
+    encoder = load_identity(demo_file("identity"))
     faces = aligned(photos)
     faces = embed_faces(faces, photos.image, encoder)
     reference = embed_identity(encoder, to_signed(draw_references(0, 5, [1])))

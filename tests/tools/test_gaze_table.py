@@ -52,7 +52,7 @@ def test_a_gaze_that_is_set_leaves_the_lids_as_they_are():
 
 
 def test_a_table_is_printed_and_written(tmp_path, capsys):
-    settings = replace(preset("demo-gaze"), respacing="2", skip=0)
+    settings = replace(preset("demo-gaze"), respacing="1", skip=0)
     gaze_table(1, 100, [(10.0, -5.0)], settings, tmp_path)
     written, printed = json.loads((tmp_path / "gaze.json").read_text()), capsys.readouterr().out
     assert written["command"] == "python -m tools.gaze_table 1 --seed 100"

@@ -84,7 +84,7 @@ def test_the_rows_count_what_the_judge_sees(short, tmp_path):
 
 
 def test_the_table_has_every_wish_and_pictures(short, tmp_path, monkeypatch, capsys):
-    cheap = {"respacing": "2", "skip": 0, "candidates": 1, "gradient": "estimate"}
+    cheap = {"respacing": "1", "skip": 0, "candidates": 1, "gradient": "estimate"}
     monkeypatch.setattr(edits, "CHEAP", cheap)
     main(["1", "--work", str(tmp_path / "work"), "--out", str(tmp_path)])
     printed = capsys.readouterr().out
