@@ -29,6 +29,7 @@ ROOMS = (
     ("editing",),
     ("reference",),
     ("photos",),
+    ("other_models",),
     ("demo",),
     ("cli",),
     ("__main__",),

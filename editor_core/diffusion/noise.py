@@ -55,6 +55,10 @@ class Normal:
         """The pictures of this standard normal noise."""
         return torch.addcmul(self.mean, self.std, noise)
 
+    def scaled(self, factor: float) -> Normal:
+        """The pictures times a factor."""
+        return Normal(self.mean * factor, self.std * factor)
+
     def over(self, other: Normal, share: Tensor) -> Normal:
         """`share` of these pictures and the rest of others, independent of them, in one draw.
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .level import Level
 from .noise import Noise, Normal
 from .process import GaussianDiffusion, Prediction, rows
 
@@ -176,6 +177,18 @@ def ddim_step(
     epsilon = diffusion.predict_epsilon(x_t, t, x0 if unmoved is None else unmoved)
     mean = kept_prev.sqrt() * x0 + (1 - kept_prev - sigma**2).sqrt() * epsilon
     return Normal(mean, _noisy(t, mean) * sigma)
+
+
+def ddim_between(pred_x0: Tensor, x_t: Tensor, level: Level, reached: Level, eta: float) -> Normal:
+    """`ddim_step` from any level to a less noisy one, of whatever schedule (DDIM, eq. 12, 16).
+
+    pred_x0, x_t (B,C,H,W); the picture is certain where no noise is left or `eta` is 0.
+    """
+    left = reached.ratio / level.ratio
+    sigma = eta * reached.ratio * (1 - left**2) ** 0.5
+    epsilon = (x_t / level.signal - pred_x0) / level.ratio
+    mean = pred_x0 + (reached.ratio**2 - sigma**2) ** 0.5 * epsilon
+    return Normal(mean, mean.new_tensor(sigma)).scaled(reached.signal)
 
 
 def batch_index(t: int, x_t: Tensor) -> Tensor:

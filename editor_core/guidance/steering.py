@@ -52,6 +52,11 @@ class Steering:
         with gradients():
             x_t = x_t.detach().clone().requires_grad_()
             pred_x0 = predict(x_t) if plain is None else estimated(plain.clone(), x_t, level)
+            if not pred_x0.requires_grad:
+                raise ValueError(
+                    "the model keeps no graph of its prediction, expected one for the gradient "
+                    '"network": take the gradient "estimate"'
+                )
             losses, slope = slope_at(pred_x0, x_t, level, active, self.sight)
             pred_x0 = pred_x0.detach()
             return pred_x0 - self.move(slope, pred_x0, level), losses

@@ -98,3 +98,10 @@ def test_outside_its_window_a_model_is_asked_once_and_left_alone():
     x_t = noise(1, 3, 8, 8)
     moved, losses = Steering([term], see_pixels)(lambda x: x, x_t, SPACED.level(5))
     assert moved is x_t and not losses
+
+
+def test_a_model_without_a_graph_is_told_what_to_take_instead():
+    term = bound_pixel(torch.zeros(1, 3, 8, 8).double(), scale=1.0)
+    steering = Steering([term], see_pixels, through_network=True)
+    with pytest.raises(ValueError, match='keeps no graph .* take the gradient "estimate"'):
+        steering(lambda x: x.detach(), noise(1, 3, 8, 8), SPACED.level(5))
