@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import (
     analysis,
+    blending,
     clip,
     finding,
     guidance,
@@ -14,6 +15,7 @@ from . import (
     identities,
     loaders,
     model_files,
+    native,
     photos,
     report,
 )
@@ -41,6 +43,8 @@ MODULES = (
     identities,
     guidance,
     guided_sampler,
+    native,
+    blending,
     report,
 )
 NODES = [node for module in MODULES for node in nodes_in(module)]

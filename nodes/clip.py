@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..editor_core.face.clip import ClipEncoder
 from ..editor_core.images import standardise
 from . import sockets
-from .host import ManagedModel, lent_parameters
+from .host import ManagedModel, lent_parameters, plain_patcher
 from .loaders import schema
 from .schemas import output, required
 
@@ -63,8 +63,7 @@ class VisionTower(nn.Module):
 
     def __init__(self, clip_vision: Any) -> None:
         super().__init__()
-        plain = getattr(clip_vision.patcher, "get_non_dynamic_delegate", None)
-        self.patcher = plain() if plain else clip_vision.patcher
+        self.patcher = plain_patcher(clip_vision.patcher)
         self.levels = clip_vision.image_mean, clip_vision.image_std
 
     def normalise(self, x: Tensor) -> Tensor:  # (B,3,S,S) in [-1,1]

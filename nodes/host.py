@@ -153,6 +153,16 @@ class ManagedModel(Generic[Model]):
         return cls(model, ModelPatcher(network, load_device=device, offload_device=offload))
 
 
+def plain_patcher(patcher: Any) -> Any:
+    """A patcher whose network holds its weights as usual, which a gradient needs.
+
+    ComfyUI's dynamic patchers bring weights in while a layer runs; each knows a plain one of its
+    own network.
+    """
+    plain = getattr(patcher, "get_non_dynamic_delegate", None)
+    return plain() if plain else patcher
+
+
 @contextmanager
 def on_device(*models: ManagedModel | None, pixels: int = 0) -> Iterator[None]:
     """Bring the models that there are to the device, with room for a guided step of `pixels`.

@@ -23,6 +23,7 @@ from guided_face_edit.tests.support.workflow_files import (
 from guided_face_edit.tests.support.workflow_formats import api_format, ui_format
 from guided_face_edit.tests.support.workflow_graphs import WORKFLOWS
 
+EDITS = {SAMPLER: 1, "FaceEdit_KeepBackground": 0}  # and where their finished picture comes out
 CLASSES = {node.define_schema().node_id: node for node in NODES}
 
 
@@ -110,11 +111,11 @@ def held():
 def test_every_workflow_runs_to_its_pictures(name, root):
     graph = quick_graph(root, name, steps=2, skip=1, candidates=1)
     done = run_graph(graph, CLASSES)
-    samplers = [k for k, v in graph.items() if v["class_type"] == SAMPLER]
-    assert len(samplers) == (name != "analysis_only")
-    for sampler in samplers:
-        inputs = graph[sampler]["inputs"]
-        runs = done[sampler][1]
+    editing = [k for k, v in graph.items() if v["class_type"] in EDITS]
+    assert len(editing) == (name != "analysis_only")
+    for number in editing:
+        inputs = graph[number]["inputs"]
+        runs = done[number][EDITS[graph[number]["class_type"]]]
         given = {key: done[inputs[key][0]][inputs[key][1]] for key in ("target", "mask")}
         if "faces" in inputs:
             given["mask"] = [_crops_of(faces) for faces in done[inputs["faces"][0]][1]]

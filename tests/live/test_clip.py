@@ -1,16 +1,14 @@
 """CLIP as a real ComfyUI holds it."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from guided_face_edit.tests.support.live_server import find_comfyui
+from guided_face_edit.tests.support.live_server import run_in_comfyui
 from guided_face_edit.tests.support.workflow_files import (
+    core,
     guidance_of,
     guided_by,
     node,
@@ -21,14 +19,7 @@ pytestmark = pytest.mark.live
 
 
 def test_the_hosts_own_clip_is_paired_and_differentiated(root, tmp_path):
-    comfyui = find_comfyui()
-    if comfyui is None:
-        pytest.skip("no ComfyUI: name one in COMFYUI_PATH, or put the pack into its custom_nodes")
-    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
-    script = root / "tests" / "support" / "comfyui_clip.py"
-    command = [python, str(script), str(comfyui), str(root)]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stderr[-2000:]
+    run_in_comfyui(root, "comfyui_clip.py", tmp_path)
 
 
 def test_an_edit_is_guided_by_a_text_of_comfyuis_own_loaders(server, root):
@@ -64,11 +55,6 @@ def test_an_edit_is_guided_by_a_text_of_comfyuis_own_loaders(server, root):
     assert any("images" in each for each in outputs.values())
     metrics = json.loads(next((server.base / "output").glob("text*.json")).read_text())
     assert all(value > 0 for step in metrics["text"] for value in step["values"])
-
-
-def core(kind, **inputs):
-    """A node of ComfyUI's own."""
-    return {"class_type": kind, "inputs": inputs}
 
 
 def write_random_clip(path):

@@ -6,26 +6,18 @@ those of the host's own way, and the gradient the slope.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import sys
 import tempfile
 from types import SimpleNamespace
 
-COMFYUI, ROOT = sys.argv[1:3]
-sys.argv[1:] = ["--cpu"]
-sys.path[:] = [COMFYUI, *(entry for entry in sys.path if os.path.realpath(entry or ".") != ROOT)]
+from comfyui_host import load_pack  # which makes ComfyUI importable
 
-import comfy.options  # noqa: E402  found by the path above
-
-comfy.options.enable_args_parsing()
-
-import comfy.sd  # noqa: E402  after the arguments
-import comfy.sd1_clip  # noqa: E402
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from comfy.clip_vision import ClipVisionModel  # noqa: E402
+# isort: split
+import comfy.sd
+import comfy.sd1_clip
+import torch
+import torch.nn.functional as F
+from comfy.clip_vision import ClipVisionModel
 
 SIZES = {
     "hidden_size": 64,
@@ -36,15 +28,6 @@ SIZES = {
 }
 PICTURES = {"image_size": 32, "patch_size": 8, "num_channels": 3, "projection_dim": 64}
 TEXT = "a face with a beard"
-
-
-def load_pack():
-    place = [ROOT]
-    spec = importlib.util.spec_from_file_location(
-        "pack", f"{ROOT}/__init__.py", submodule_search_locations=place
-    )
-    sys.modules["pack"] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
 
 def vision_model():

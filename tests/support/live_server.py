@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PACK = "guided-face-edit"
 START_UP = 180  # seconds
@@ -33,6 +35,18 @@ def find_comfyui() -> Path | None:
     if ROOT.parent.name == "custom_nodes":
         return ROOT.parents[2]
     return _default_workspace()
+
+
+def run_in_comfyui(root: Path, script: str, folder: Path) -> str:
+    """What a script of `tests/support` prints, run in `folder` by the Python of ComfyUI."""
+    comfyui = find_comfyui()
+    if comfyui is None:
+        pytest.skip("no ComfyUI: name one in COMFYUI_PATH, or put the pack into its custom_nodes")
+    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
+    command = [python, str(root / "tests" / "support" / script), str(comfyui), str(root)]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=RUN)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return ended.stdout
 
 
 def _default_workspace() -> Path | None:

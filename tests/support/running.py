@@ -5,6 +5,7 @@ from functools import cache
 import torch
 
 from ...nodes import NODES
+from .standin.core import CORE
 from .standin.io import WidgetInput
 
 BY_NAME = {node.__name__: node for node in NODES}
@@ -25,6 +26,12 @@ def run(name, **inputs):
     values = {each.id: each.default for each in widgets if each.default is not None}
     with torch.inference_mode():
         return BY_NAME[name].run({**values, **inputs}).args
+
+
+def core(name, **inputs):
+    """Execute one of the host's own nodes."""
+    with torch.inference_mode():
+        return CORE[name].run(inputs).args
 
 
 @cache

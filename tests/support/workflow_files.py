@@ -22,6 +22,7 @@ NAMES = (
     "keep_occluders",
     "mix_identities",
     "set_gaze",
+    "face_model_any_sampler",
 )
 SAMPLER = "FaceEdit_GuidedFaceSampler"
 
@@ -46,6 +47,8 @@ def quick_graph(root: Path, name: str, **sampling: Any) -> dict[str, Any]:
         inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
         if node["class_type"] == SAMPLER:
             inputs |= sampling
+        if node["class_type"] == "KSampler":
+            inputs |= {"steps": sampling.get("steps", inputs["steps"])}
         if node["class_type"] == "ImageScale":
             inputs |= {"width": 64, "height": 64}
     return graph
@@ -65,6 +68,11 @@ def put_pictures(folder: Path) -> None:
 def node(kind: str, **inputs: Any) -> dict[str, Any]:
     """A node of the pack in API format."""
     return {"class_type": f"FaceEdit_{kind}", "inputs": inputs}
+
+
+def core(kind: str, **inputs: Any) -> dict[str, Any]:
+    """A node of ComfyUI's own in API format."""
+    return {"class_type": kind, "inputs": inputs}
 
 
 def guidance_of(graph: dict[str, Any]) -> Any:

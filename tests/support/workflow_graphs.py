@@ -367,6 +367,68 @@ def mix_identities() -> Workflow:
     return flow
 
 
+def face_model_any_sampler() -> Workflow:
+    """The bundled face model and its guidance in KSampler."""
+    flow = Workflow(
+        "face_model_any_sampler",
+        "## A face model in any sampler\n\nThe face swap of `face_swap_demo`, drawn by ComfyUI's "
+        "own **KSampler**: every sampler and scheduler works, and so do nodes that change a MODEL "
+        "or its conditioning. **Apply Face Guidance** takes the chain; on a model of your own wire "
+        "your MODEL and VAE into it.\n\n**Ramp Face Mask** lets the mask grow as Guided Face "
+        "Sampler does; **Face Blend Sampler** with SamplerCustomAdvanced is nearer still.",
+    )
+    models = demo_models(flow)
+    pair, analysis = drawn_pair(flow, models, seed=0)
+    chain = demo_chain(flow, models, analysis["eyes"])
+    flow.group("The face model as a MODEL")
+    native = flow.own("FaceModelToModel", model=models["diffusion"]["model"], clip_denoised=True)
+    person = flow.own("IdentityConditioning", embedding=analysis["embedding"]["embedding"])
+    guided = flow.own(
+        "ApplyFaceGuidance",
+        model=native["model"],
+        vae=native["vae"],
+        guidance=chain["guidance"],
+        target=pair["target"],
+        mask=analysis["mask"]["mask"],
+        embedding=analysis["embedding"]["embedding"],
+        gradient="estimate",
+        strength=0.0,
+        guide_every=1,
+    )
+    ramped = flow.own("RampFaceMask", model=guided["model"], ramp_end=DEMO.ramp_end)
+    flow.group("Edit")
+    latent = flow.add("VAEEncode", pixels=pair["target"], vae=native["vae"])
+    latent = flow.add("SetLatentNoiseMask", samples=latent["LATENT"], mask=analysis["mask"]["mask"])
+    drawn = flow.add(
+        "KSampler",
+        model=ramped["model"],
+        positive=person["positive"],
+        negative=person["negative"],
+        latent_image=latent["LATENT"],
+        seed=0,
+        steps=20,
+        cfg=1.0,
+        sampler_name="ddim",
+        scheduler="normal",
+        denoise=0.9,
+    )
+    flow.group("Result")
+    picture = flow.add("VAEDecode", samples=drawn["LATENT"], vae=native["vae"])
+    edit = flow.own(
+        "KeepBackground",
+        target=pair["target"],
+        edit=picture["IMAGE"],
+        mask=analysis["mask"]["mask"],
+    )
+    metrics = flow.own("GuidanceMetrics", model=ramped["model"], latent=drawn["LATENT"])
+    plot = flow.own("MetricsPlot", metrics=metrics["metrics"])
+    flow.add("PreviewImage", "Every term at every step", images=plot["plot"])
+    side_by_side = sheet(flow, pair["source"], pair["target"], analysis, edit["image"])
+    flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
+    flow.own("SaveEditedImage", "Edit", images=edit["image"], filename_prefix="face_edit/native")
+    return flow
+
+
 WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     face_swap_demo,
     face_swap_diffface,
@@ -379,4 +441,5 @@ WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     keep_occluders,
     mix_identities,
     set_gaze,
+    face_model_any_sampler,
 )

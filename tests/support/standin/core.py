@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from . import io
+from .sampling_nodes import SAMPLING
 
 
 class LoadImage(io.ComfyNode):
@@ -170,5 +171,6 @@ CORE = {
     for node in (
         *(LoadImage, SaveImage, PreviewImage, ImageScale, MaskPreview, PreviewAny),
         *(EmptyImage, ImageCompositeMasked, ImageColorToMask),
+        *SAMPLING,
     )
 }

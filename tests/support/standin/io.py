@@ -72,6 +72,8 @@ def Custom(io_type: str) -> Any:  # noqa: N802  the host's name
 
 Image, Mask = socket("IMAGE"), socket("MASK")
 Clip, ClipVision = socket("CLIP"), socket("CLIP_VISION")
+Model, Vae, Latent, Conditioning = map(socket, ("MODEL", "VAE", "LATENT", "CONDITIONING"))
+Noise, Guider, Sampler, Sigmas = map(socket, ("NOISE", "GUIDER", "SAMPLER", "SIGMAS"))
 Int, Float = socket("INT", IntInput), socket("FLOAT", NumberInput)
 String, Boolean = socket("STRING", StringInput), socket("BOOLEAN", WidgetInput)
 Combo = socket("COMBO", ComboInput)

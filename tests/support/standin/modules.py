@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import io
+from .sampling import ModelPatcher, sampling_modules
 
 if TYPE_CHECKING:
     import torch
@@ -44,11 +45,6 @@ class SavedImages:
 
 class Interrupted(Exception):  # noqa: N818  as the host names it
     """The host's InterruptProcessingException."""
-
-
-class ModelPatcher:
-    def __init__(self, model: torch.nn.Module, load_device: Any, offload_device: Any) -> None:
-        self.model, self.load_device, self.offload_device = model, load_device, offload_device
 
 
 class ProgressBar:
@@ -156,7 +152,9 @@ def install(root: Path) -> None:
     modules = {name: ModuleType(name) for name in NAMES}
     modules["folder_paths"] = Folders(root)
     modules["comfy.model_management"] = memory()
-    modules["comfy.model_patcher"].ModelPatcher = ModelPatcher
+    for name, members in sampling_modules().items():
+        for each in members:
+            setattr(modules[name], each.__name__, each)
     modules["comfy.utils"].ProgressBar = ProgressBar
     modules["comfy_api.latest"].ComfyExtension = ComfyExtension
     modules["comfy_api.latest"].io = io
@@ -172,8 +170,15 @@ def install(root: Path) -> None:
 
 NAMES = (
     "comfy",
+    "comfy.conds",
+    "comfy.latent_formats",
+    "comfy.model_base",
     "comfy.model_management",
     "comfy.model_patcher",
+    "comfy.patcher_extension",
+    "comfy.samplers",
+    "comfy.sd",
+    "comfy.supported_models_base",
     "comfy.utils",
     "comfy_api",
     "comfy_api.latest",
