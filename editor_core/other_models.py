@@ -18,13 +18,12 @@ from .declare import check, setting, shared
 from .editing import empty_masks
 from .face.aligning import crop_faces, crop_masks
 from .face.errors import require_no_faults
-from .face.identity import one_for_each
 from .face.records import Faces
 from .guidance.batch import EditBatch
 from .guidance.sight import Sight, see_faces
 from .guidance.steering import Steering
 from .guidance.terms import GuidanceTerm, bind_terms
-from .images import to_mask, to_signed
+from .images import one_for_each, to_mask, to_signed
 from .photos import crop_term, points_in_crops, template_of
 from .settings import EditSettings
 
@@ -54,7 +53,7 @@ class SteeringSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class GuidedTargets:
     """What a model that is not ours edits, and who it becomes.
 
     Raises:
@@ -101,7 +100,7 @@ class Subject:
     def _batch(self, candidates: int, seed: int, device: torch.device | str) -> EditBatch:
         rows, embedding = len(self.shown), self.embedding
         if embedding is not None:
-            embedding = one_for_each(embedding, rows, "targets").to(device)
+            embedding = one_for_each(embedding, "embeddings", rows).to(device)
         return EditBatch(
             self.shown.to(device),
             self.area.to(device),
@@ -127,7 +126,7 @@ class Subject:
             return torch.ones_like(self.shown[:, :1])
         if faces is not None and mask.shape[1:] == faces.size:
             mask = crop_masks(mask, faces)
-        area = to_mask(mask, self.shown, empty=True)
+        area = to_mask(mask, self.shown)
         kind, names = ("face", faces.names()) if faces else ("target", ())
         require_no_faults(empty_masks(area[:, 0]), kind, names)
         return area

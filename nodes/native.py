@@ -14,7 +14,7 @@ from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance.terms import IdentityTerm
 from ..editor_core.images import to_bchw, to_bhwc, to_mask
-from ..editor_core.other_models import SteeringSettings, Subject
+from ..editor_core.other_models import GuidedTargets, SteeringSettings
 from ..editor_core.photos import aligned_faces
 from ..editor_core.settings import EditSettings
 from . import host, sockets
@@ -93,11 +93,11 @@ class ApplyFaceGuidance(io.ComfyNode):
             return io.NodeOutput(patched)
         if steering.gradient == "network":
             patched = host.plain_patcher(patched)
-        subject = Subject(
+        targets = GuidedTargets(
             target.float().cpu()[..., :3], host.to_cpu(mask), faces, embedding, template
         )
         decoder = Decoder.of(vae)
-        wrapper = SamplingGuidance(subject, guidance, decoder, steering)
+        wrapper = SamplingGuidance(targets, guidance, decoder, steering)
         patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, wrapper)
         needed = [decoder.patcher, *(each.patcher for each in guidance.models)]
         others = patched.get_additional_models_with_key(KEY)
@@ -193,5 +193,5 @@ class KeepBackground(io.ComfyNode):
                 "as large as the targets, one or more of each"
             )
         before = before.repeat_interleave(len(after) // len(before), 0)
-        area = to_mask(mask.float(), before, empty=True)
+        area = to_mask(mask.float(), before)
         return io.NodeOutput(host.to_intermediate(to_bhwc(composite(before, after, area))))

@@ -18,7 +18,7 @@ from ..editor_core.diffusion.level import Level
 from ..editor_core.guidance.sight import Sight, see_decoded, see_pixels
 from ..editor_core.guidance.steering import Steering
 from ..editor_core.metrics import EditMetrics
-from ..editor_core.other_models import SteeringSettings, Subject
+from ..editor_core.other_models import GuidedTargets, SteeringSettings
 from .guidance import Chain
 from .host import lent_parameters, plain_patcher
 
@@ -115,7 +115,7 @@ class SamplingGuidance:
     ComfyUI caches the MODEL and copies its options for every run; the run's state is put there.
     """
 
-    subject: Subject
+    targets: GuidedTargets
     chain: Chain
     decoder: Decoder
     settings: SteeringSettings
@@ -190,7 +190,7 @@ class GuidedRun:
     def _bind(self, model: Any, x: Tensor, seed: int) -> Steering:
         guidance = self.guidance
         with gradients():
-            self.steering = guidance.subject.steering(
+            self.steering = guidance.targets.steering(
                 guidance.chain.terms,
                 guidance.decoder.sight(model),
                 guidance.settings,

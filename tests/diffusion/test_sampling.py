@@ -8,6 +8,8 @@ from guided_face_edit.editor_core.diffusion.noise import Normal, PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion, Prediction
 from guided_face_edit.editor_core.diffusion.sampling import (
     GuidedPrediction,
+    batch_index,
+    ddim_between,
     ddim_step,
     ddpm_step,
     sample_ddim,
@@ -201,3 +203,15 @@ def test_a_share_of_all_or_nothing_keeps_one_picture_to_the_bit(share):
 def test_noise_refuses_a_batch_of_another_size():
     with pytest.raises(ValueError, match="2 seeds, the batch 3 images: give one seed an image"):
         PerImageNoise([1, 2]).draw(torch.empty(3, 3, 4, 4))
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+@pytest.mark.parametrize("t", [1, 8, 19])
+def test_ddim_between_levels_is_ddim_of_their_table(t, eta):
+    numbers = torch.Generator().manual_seed(t)
+    x_0, x_t = (torch.randn(2, 3, 4, 4, generator=numbers).double() for _ in range(2))
+    wanted = ddim_step(SPACED, x_0, x_t, batch_index(t, x_t), eta)
+    levels = SPACED.level(t), SPACED.level(t - 1)
+    drawn = ddim_between(x_0, x_t, *levels, eta)
+    torch.testing.assert_close(drawn.mean, wanted.mean)
+    torch.testing.assert_close(drawn.std.expand_as(wanted.std), wanted.std)
