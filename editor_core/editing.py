@@ -33,7 +33,16 @@ from .face.records import require_points
 from .guidance.batch import EditBatch
 from .guidance.terms import TERMS, GuidanceTerm, bind_terms
 from .guidance.views import RandomViews, Views
-from .images import one_for_each, signed, to_bchw, to_bhwc, to_mask, unit
+from .images import (
+    empty_masks,
+    free_area,
+    one_for_each,
+    signed,
+    to_bchw,
+    to_bhwc,
+    to_mask,
+    unit,
+)
 from .loading.models import FaceModels
 from .metrics import EditMetrics
 from .settings import EditSettings
@@ -150,16 +159,17 @@ def edit_aligned(
         options = {"mask": mask, "landmarks": landmarks, "people": people, "on_step": on_step}
         return edit_exactly(models, source, target, settings, **options)
     with gradients():
-        faces, parsing, mask = parse_pair(models, source, target, settings, mask)
+        faces, of_source, parsing, mask = parse_pair(models, source, target, settings, mask)
         eyes = find_eyes(parsing, landmarks) if settings.gaze.scale and models.gaze else None
         if embedding is None:
             seen = {"template": settings.template, "points": source_points}
             embedding = embed_identity(models.identity, faces, **seen)
         start = None
         if settings.start == "source":
-            places = {"source_points": source_points, "points": points}
-            aim, area = signed(target).to(faces), to_mask(mask, target).to(faces)
-            start = unit(lay_face(faces, aim, area, landmarker=models.landmarks, **places))
+            known: dict[str, Any] = {"source_points": source_points, "points": points}
+            known["before"] = of_source.mask(*parts_named(settings.keep_parts, none=True))
+            aim, area = signed(target).to(faces), free_area(mask, keep, target).to(faces)
+            start = unit(lay_face(faces, aim, area, landmarker=models.landmarks, **known))
         return edit_batch(
             models.diffusion,
             target,
@@ -180,22 +190,23 @@ def edit_aligned(
 
 def parse_pair(
     models: FaceModels, source: Tensor, target: Tensor, settings: EditSettings, mask: Tensor | None
-) -> tuple[Tensor, FaceParsing, Tensor]:
-    """The sources in [-1,1], the parsing of the targets, and where to edit them (n,H,W)."""
+) -> tuple[Tensor, FaceParsing, FaceParsing, Tensor]:
+    """The sources in [-1,1], theirs and the targets' parsing, and where to edit these (n,H,W)."""
     if len(source) != len(target):
         raise ValueError(
             f"got {len(source)} sources and {len(target)} targets: give one source a target"
         )
     require_size(target, models.diffusion.image_size)
     faces = signed(source).to(models.diffusion.device)
-    require_face(parse_face(models.parser, faces), "source")
+    of_source = parse_face(models.parser, faces)
+    require_face(of_source, "source")
     parsing = parse_face(models.parser, signed(target).to(faces.device))
     if mask is None:
         require_face(parsing, "target")
         parts = parts_named(settings.parts)
         before = parts_named(settings.keep_parts, none=True)
         mask = face_mask(parsing, parts, settings.grow, settings.feather, before)[:, 0]
-    return faces, parsing, mask
+    return faces, of_source, parsing, mask
 
 
 def build_terms(
@@ -323,12 +334,6 @@ def make_batch(
         points=None if points is None else points.to(model.device),
         start=None if start is None else start_inside(start, aim, area),
     )
-
-
-def empty_masks(mask: Tensor) -> dict[int, str]:  # (n,H,W)
-    """What is wrong with the rows of a mask that has no white there."""
-    fault = "has an empty mask, expected some white: paint where it may change, or leave it out"
-    return dict.fromkeys((mask.amax((1, 2)) <= 0).nonzero().flatten().tolist(), fault)
 
 
 def final_mask(

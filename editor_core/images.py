@@ -112,6 +112,18 @@ def to_mask(
     return mask[:, None].expand(image.shape[0], -1, -1, -1).to(image.dtype, copy=True)
 
 
+def free_area(mask: Tensor, keep: Tensor | None, target: Tensor) -> Tensor:  # -> (n,1,H,W)
+    """Where an edit of targets (n,3,H,W) is free: the mask, without what is kept."""
+    area = to_mask(mask, target)
+    return area if keep is None else area * (1 - to_mask(keep, target, "keep"))
+
+
+def empty_masks(mask: Tensor) -> dict[int, str]:  # (n,H,W)
+    """What is wrong with the rows of a mask that has no white there."""
+    fault = "has an empty mask, expected some white: paint where it may change, or leave it out"
+    return dict.fromkeys((mask.amax((1, 2)) <= 0).nonzero().flatten().tolist(), fault)
+
+
 def one_for_each(rows: Tensor, what: str, count: int, of: str = "targets") -> Tensor:
     """One row (1 or count,...) for each of `count` pictures; one alone serves them all.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .diffusion.sampling import StepCallback
-from .editing import EditResult, edit_aligned, empty_masks
+from .editing import EditResult, edit_aligned
 from .face.aligning import align_faces, crop_faces, crop_masks
 from .face.errors import FaceError, require_if_missing, require_no_faults, without_faulty
 from .face.finding import eye_corners_of, require_masks
@@ -19,7 +19,7 @@ from .face.resampling import transform
 from .face.templates import template_named
 from .face.tracking import flicker
 from .guidance.terms import GuidanceTerm
-from .images import one_for_each, signed, to_bchw, unit
+from .images import empty_masks, one_for_each, signed, to_bchw, unit
 from .loading.models import FaceModels
 from .settings import EditSettings
 

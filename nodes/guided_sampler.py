@@ -14,10 +14,11 @@ from ..editor_core.declare import declared
 from ..editor_core.editing import EditResult, edit_batch
 from ..editor_core.face.errors import IF_MISSING
 from ..editor_core.face.laying import lay_face
+from ..editor_core.face.parsing import FaceParsing, parts_named
 from ..editor_core.face.records import Faces
 from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
-from ..editor_core.images import one_for_each, to_bchw, to_mask, to_unit
+from ..editor_core.images import free_area, one_for_each, to_bchw, to_unit
 from ..editor_core.metrics import EditMetrics
 from ..editor_core.photos import (
     CropBatch,
@@ -57,6 +58,19 @@ class LayFace(io.ComfyNode):
                     "Fits the faces by their landmarks. Without it they lie as they were cut: both "
                     "to one template.",
                 ),
+                optional(
+                    sockets.Parsing,
+                    "source_parsing",
+                    "Of the source, from Parse Face: what lies before its face is not laid, there "
+                    "the target stays. Without it all is laid.",
+                ),
+                *setting_inputs(EditSettings, "keep_parts", optional=True),
+                optional(
+                    io.Mask,
+                    "keep",
+                    "What the sampler is given as keep: no face is laid there, and no colour of "
+                    "it is taken for the target's light.",
+                ),
             ],
             outputs=[output(io.Image, "start", "The targets with the source's face.")],
         )
@@ -68,12 +82,19 @@ class LayFace(io.ComfyNode):
         target: Tensor,
         mask: Tensor,
         landmarker: ManagedModel | None = None,
+        source_parsing: FaceParsing | None = None,
+        keep_parts: str = EditSettings.keep_parts,
+        keep: Tensor | None = None,
     ) -> io.NodeOutput:
         with host.on_device(landmarker):
             faces, aim = host.to_device(source, "source"), host.to_device(target, "target")
-            area = to_mask(mask.to(aim), aim)
+            faces, before = one_for_each(faces, "sources", len(aim)), None
+            if source_parsing is not None:
+                before = source_parsing.mask(*parts_named(keep_parts, none=True)).to(aim)
+                before = one_for_each(before, "parsings of sources", len(aim))
+            area = free_area(mask.to(aim), None if keep is None else keep.to(aim), aim)
             mesh = None if landmarker is None else landmarker.model
-            laid = lay_face(one_for_each(faces, "sources", len(aim)), aim, area, landmarker=mesh)
+            laid = lay_face(faces, aim, area, landmarker=mesh, before=before)
         return io.NodeOutput(host.to_intermediate(to_unit(laid)))
 
 

@@ -9,6 +9,7 @@ from guided_face_edit.editor_core.editing import edit_aligned, make_batch
 from guided_face_edit.editor_core.face.pasting import PASTINGS, Pasting, paste_faces
 from guided_face_edit.editor_core.guidance.terms import IdentityTerm, TermSettings
 from guided_face_edit.editor_core.guidance.views import RandomViews
+from guided_face_edit.editor_core.images import free_area
 from guided_face_edit.editor_core.loading.models import FaceModels
 from guided_face_edit.editor_core.photos import edit_photos
 from guided_face_edit.editor_core.presets import preset
@@ -52,6 +53,14 @@ def test_what_is_kept_is_the_target_bit_for_bit(keep_background):
     for candidate in result.pictures.unbind(1):
         assert torch.equal(candidate[inside], target[inside])
         assert not torch.equal(candidate, target)
+
+
+def test_what_is_kept_is_no_part_of_what_is_free():
+    half = torch.full((1, SIZE, SIZE), 0.5, dtype=torch.float64)
+    area = free_area(half, _microphone(), _pictures(2))
+    assert area.shape == (2, 1, SIZE, SIZE)
+    assert torch.equal(area, (0.5 * (1 - _microphone()))[:, None].expand(2, -1, -1, -1))
+    assert torch.equal(free_area(half, None, _pictures(2)), half[:, None].expand(2, -1, -1, -1))
 
 
 def test_keeping_nothing_changes_nothing():

@@ -17,6 +17,7 @@ from .landmarks import CONTOURS, FaceLandmarker, locate_landmarks
 from .records import require_points
 
 COARSE = 0.08  # of a side: sigma of the blur of what counts as light and skin, not as the face
+HEM = 0.016  # of a side: by how much what lies before a face is wider than it was parsed
 STIFFNESS = 0.05  # of the plate that carries the source's face, see `thin_plate`
 STRIP = 1 << 14  # places that the plate is asked for at a time
 NARROWEST = 1e-3  # of a side: how far from their line the points of a face lie at least
@@ -36,6 +37,7 @@ def lay_face(
     landmarker: FaceLandmarker | None = None,
     source_points: Points = None,
     points: Points = None,
+    before: Tensor | None = None,
 ) -> Tensor:
     """The targets with the sources' faces inside the mask, turned and coloured like the targets'.
 
@@ -46,13 +48,15 @@ def lay_face(
         landmarker: Finds the landmarks by which the faces are fitted, see `face_places`.
         source_points: (n,5,2) of the sources in their pixels, in the order of `POINTS`.
         points: (n,5,2) of the targets in theirs.
+        before: (n,1,h,w) in [0,1] of the sources, 1 where something lies before their faces; there
+            the targets stay.
 
     Returns:
         (n,3,H,W) in [-1,1]; outside the mask the targets.
 
     Raises:
-        ValueError: The points are not five of each picture, or a face's landmarks lie on a line or
-            are no numbers.
+        ValueError: The points are not five of each picture, a face's landmarks lie on a line or are
+            no numbers, or what lies before the faces is of other pictures.
 
     Examples:
         >>> import torch
@@ -62,12 +66,26 @@ def lay_face(
     """
     size = (target.shape[2], target.shape[3])
     places = face_places(source, target, landmarker, source_points, points)
-    laid = resize(source, size)
+    hidden = torch.zeros_like(source[:, :1]) if before is None else with_hem(before, source)
+    laid = resize(torch.cat([source, 1 - hidden], 1), size)
     if places is not None:
         laid = warp_by(laid, *places)
+    laid, area = laid[:, :3], mask * laid[:, 3:].clamp(0, 1)
     sigma = COARSE * target.shape[3]
-    colours = coarse_colours(target, mask, sigma) - coarse_colours(laid, mask, sigma)
-    return target.lerp((laid + colours).clamp(-1, 1), mask)
+    colours = coarse_colours(target, area, sigma) - coarse_colours(laid, area, sigma)
+    return target.lerp((laid + colours).clamp(-1, 1), area)
+
+
+def with_hem(mask: Tensor, source: Tensor) -> Tensor:  # (n,1,h,w) in [0,1], (n,3,h,w)
+    """A mask of the sources a little wider, and soft: the edge of hair is of hair and of skin."""
+    if mask.shape != source[:, :1].shape:
+        raise ValueError(
+            f"what lies before the sources has shape {tuple(mask.shape)}, expected "
+            f"{tuple(source[:, :1].shape)}: parse these sources"
+        )
+    width = max(1, round(HEM * mask.shape[3]))
+    wide = F.max_pool2d(mask, 2 * width + 1, stride=1, padding=width)
+    return blur(wide.to(source), width / 2)
 
 
 def face_places(

@@ -86,10 +86,49 @@ def test_light_and_skin_are_the_targets_and_lines_the_sources():
     assert torch.corrcoef(torch.stack([(laid - 0.4)[inside], fine[inside]]))[0, 1] > 0.99
 
 
+def _fringe(count=1):
+    fringe = torch.zeros(count, 1, SIZE, SIZE)
+    fringe[:, :, :12] = 1
+    return fringe
+
+
+def test_what_lies_before_the_source_is_not_laid():
+    source, target = _pictures(), _pictures(seed=1)
+    laid = lay_face(source, target, _mask(), before=_fringe())
+    torch.testing.assert_close(laid[:, :, :11], target[:, :, :11], atol=1e-5, rtol=0)
+    whole = lay_face(source, target, _mask())
+    assert not torch.equal(whole[:, :, :11], target[:, :, :11])
+    below = (slice(None), slice(None), slice(16, 26), slice(8, 24))
+    lines = torch.stack([laid[below].flatten(), whole[below].flatten()])
+    assert torch.corrcoef(lines)[0, 1] > 0.98
+
+
+def test_its_colours_are_not_taken_for_the_sources_skin():
+    source = torch.full((1, 3, SIZE, SIZE), 0.2).masked_fill(_fringe().bool(), -1.0)
+    target = torch.full((1, 3, SIZE, SIZE), 0.4)
+    laid = lay_face(source, target, _mask(), before=_fringe())
+    torch.testing.assert_close(laid, target, atol=0.01, rtol=0)
+    assert (lay_face(source, target, _mask()) - target).abs().max() > 0.2
+
+
+def test_what_lies_before_the_source_moves_with_its_face():
+    source, target, down = _pictures(), _pictures(seed=1), torch.tensor([0.0, 6])
+    known = {"source_points": POINTS, "points": POINTS + down, "before": _fringe()}
+    laid = lay_face(source, target, _mask(), **known)
+    torch.testing.assert_close(laid[:, :, :16], target[:, :, :16], atol=1e-3, rtol=0)
+    assert (laid[:, :, 20:26, 8:24] - target[:, :, 20:26, 8:24]).abs().amin(1).median() > 0.02
+
+
+def test_a_parsing_of_other_sources_is_refused():
+    with pytest.raises(ValueError, match=r"before the sources has shape \(1, .*: parse these"):
+        lay_face(_pictures(2), _pictures(2), _mask(2), before=_fringe())
+
+
 def test_pair_k_of_a_batch_is_laid_as_alone():
     source, target, mask = _pictures(3), _pictures(3, seed=1), _mask(3)
     points = POINTS + torch.tensor([0.0, 1, 2])[:, None, None]
     known = {"source_points": POINTS.expand(3, -1, -1), "points": points}
+    known["before"] = torch.stack([_fringe()[0].roll(k, 1) for k in range(3)])
     together = lay_face(source, target, mask, **known)
     for k in range(3):
         own = {name: each[k : k + 1] for name, each in known.items()}

@@ -111,6 +111,27 @@ def test_the_sampler_starts_from_a_face_that_is_laid_over(pair, mask, embedding)
         sample(pair, mask, embedding, start=start[:, :32])
 
 
+def test_what_lies_before_the_source_and_what_is_kept_is_not_laid(pair, mask):
+    given = {"source": pair[0], "target": pair[1], "mask": mask}
+    parsing, _ = run("ParseFace", parser=load("FaceParser"), image=pair[0])
+    inside = (mask > 0)[..., None].expand_as(pair[1])
+    (laid,) = run("LayFace", **given)
+    parts = {"source_parsing": parsing, "keep_parts": "face"}
+    (hidden,) = run("LayFace", **given, **parts)
+    assert (hidden - pair[1])[inside].abs().mean() < 0.5 * (laid - pair[1])[inside].abs().mean()
+    keep = torch.zeros(1, 64, 64)
+    keep[:, 34:, 20:40] = 1
+    kept, bright = keep[..., None].expand_as(pair[1]) == 1, pair[1].clone()
+    bright[kept] = 1.0
+    dull, lit = (
+        run("LayFace", **{**given, "target": target}, keep=keep)[0] for target in (pair[1], bright)
+    )
+    torch.testing.assert_close(dull[kept], pair[1][kept], atol=1e-6, rtol=0)
+    torch.testing.assert_close(dull[~kept], lit[~kept], atol=1e-6, rtol=0)
+    (without,) = run("LayFace", **{**given, "target": bright})
+    assert (without - dull)[~kept].abs().max() > 0.02
+
+
 def test_photos_start_from_their_crops_and_those_without_a_face_stay(drawn, aligned, embedding):
     photo, (crops, faces) = drawn[0], aligned[:2]
     given = {"model": load("FaceDiffusionModel"), "target": photo, "embedding": embedding}
