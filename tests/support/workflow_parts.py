@@ -75,18 +75,19 @@ def demo_models(flow: Workflow) -> dict[str, Node]:
 def analyse(
     flow: Workflow, models: Mapping[str, Node], source: Out, target: Out
 ) -> dict[str, Node]:
-    """What the nodes read in the pair before the edit."""
+    """What the nodes read in the pair before the edit; the eyes where there is a gaze model."""
     flow.group("What is seen")
     parsed = flow.own("ParseFace", parser=models["parser"]["parser"], image=target)
-    mask = flow.own("FaceMask", parsing=parsed["parsing"])
-    eyes = flow.own("CropEyes", image=target, parsing=parsed["parsing"])
-    embedding = flow.own(
+    seen = {"parsed": parsed, "mask": flow.own("FaceMask", parsing=parsed["parsing"])}
+    if "gaze" in models:
+        seen["eyes"] = flow.own("CropEyes", image=target, parsing=parsed["parsing"])
+    seen["embedding"] = flow.own(
         "EmbedIdentity",
         identity_model=models["identity"]["identity_model"],
         image=source,
         average=True,
     )
-    return {"parsed": parsed, "mask": mask, "eyes": eyes, "embedding": embedding}
+    return seen
 
 
 def demo_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node) -> Node:
@@ -137,19 +138,16 @@ def gaze_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node) -> Node:
     )
 
 
-def preset_chain(flow: Workflow, models: Mapping[str, Node], eyes: Node, name: str) -> Node:
+def preset_chain(
+    flow: Workflow, models: Mapping[str, Node], analysis: Mapping[str, Node], name: str
+) -> Node:
     """A preset's whole chain, with the models that there are."""
     flow.group("Guidance")
-    lpips = {"lpips_model": models["lpips"]["lpips_model"]} if "lpips" in models else {}
-    return flow.own(
-        "GuidancePreset",
-        preset=name,
-        identity_model=models["identity"]["identity_model"],
-        parser=models["parser"]["parser"],
-        gaze_model=models["gaze"]["gaze_model"],
-        eyes=eyes["eyes"],
-        **lpips,
-    )
+    outputs = {"identity": "identity_model", "parser": "parser", "gaze": "gaze_model"}
+    wired = {output: models[kind][output] for kind, output in outputs.items() if kind in models}
+    wired |= {"eyes": analysis["eyes"]["eyes"]} if "eyes" in analysis else {}
+    wired |= {"lpips_model": models["lpips"]["lpips_model"]} if "lpips" in models else {}
+    return flow.own("GuidancePreset", preset=name, **wired)
 
 
 def weight(term: TermSettings) -> dict[str, float]:
@@ -265,7 +263,7 @@ def edit_photo(
     """What the nodes read in the crops, the guidance of the demo, and the edit of the photo."""
     analysis = analyse(flow, models, source["source"], aligned["crops"])
     analysis["eyes"].inputs |= {"image": photo["image"], "faces": aligned["faces"]}
-    chain = preset_chain(flow, models, analysis["eyes"], "demo")
+    chain = preset_chain(flow, models, analysis, "demo")
     numbers = {**sampling_of(DEMO), "candidates": 2, **numbers}
     edit = sample(
         flow,
