@@ -27,6 +27,7 @@ class EditBatch:
     points: Tensor | None = None  # (n,5,2) of the targets in pixels, in the order of POINTS
     template: str | None = None  # what they were cut to; None: as each encoder wants them
     start: Tensor | None = None  # (n,3,H,W) in [-1,1], noised inside the mask; None: the targets
+    settled: list[tuple[FaceLandmarker, Tensor]] = field(default_factory=list)  # on the targets
 
     def __len__(self) -> int:
         """How many pictures are edited."""
@@ -53,9 +54,15 @@ class EditBatch:
         return None if self.points is None else self.repeated(self.points)
 
     def mesh_by(self, landmarker: FaceLandmarker) -> Callable[[Tensor], Tensor]:
-        """What finds the landmarks (B,478,3) of edits, each where its target's settled."""
-        _, affine = locate_landmarks(landmarker, self.target, self.points)
-        affine = self.repeated(affine)
+        """What finds the landmarks (B,478,3) of edits, each where its target's settled.
+
+        Each landmarker is settled once a run.
+        """
+        found = next((affine for known, affine in self.settled if known is landmarker), None)
+        if found is None:
+            _, found = locate_landmarks(landmarker, self.target, self.points)
+            self.settled.append((landmarker, found))
+        affine = self.repeated(found)
         return lambda image: landmarker.landmarks(image, affine)
 
     def parsing_by(self, parser: FaceParser) -> FaceParsing:

@@ -221,6 +221,30 @@ def test_expressions_of_other_pictures_are_counted_by_their_name():
         term.bind(batch_of(pictures(3, 1)))
 
 
+class CountingMesh(torch.nn.Module):
+    """A landmarker's network that counts how many pictures it is shown."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.pictures = network, 0
+
+    def forward(self, x):
+        self.pictures += len(x)
+        return self.network(x)
+
+
+def test_terms_of_one_landmarker_settle_it_once():
+    mesh, batch = CountingMesh(tiny_landmarker().network), batch_of(pictures(BATCH, 1), 2)
+    landmarker, image = replace(tiny_landmarker(), network=mesh), pictures(BATCH * 2, 2)
+    first, settling = batch.mesh_by(landmarker)(image), mesh.pictures - len(image)
+    again = batch.mesh_by(landmarker)(image)
+    assert torch.equal(first, again)
+    assert settling >= BATCH and mesh.pictures == settling + 2 * len(image)
+    other = replace(landmarker, size=landmarker.size + 1)
+    batch.mesh_by(other)
+    assert mesh.pictures > settling + 2 * len(image)
+
+
 def test_parsing_sums_over_its_parts():
     batch, image = batch_of(pictures(BATCH, 1)), pictures(BATCH, 2)
     term = ParsingTerm(parser=tiny_parser())
