@@ -159,15 +159,14 @@ def edit_aligned(
         options = {"mask": mask, "landmarks": landmarks, "people": people, "on_step": on_step}
         return edit_exactly(models, source, target, settings, **options)
     with gradients():
-        faces, of_source, parsing, mask = parse_pair(models, source, target, settings, mask)
+        faces, parsing, mask = parse_pair(models, source, target, settings, mask)
         eyes = find_eyes(parsing, landmarks) if settings.gaze.scale and models.gaze else None
         if embedding is None:
             seen = {"template": settings.template, "points": source_points}
             embedding = embed_identity(models.identity, faces, **seen)
         start = None
         if settings.start == "source":
-            known: dict[str, Any] = {"source_points": source_points, "points": points}
-            known["before"] = of_source.mask(*parts_named(settings.keep_parts, none=True))
+            known = {"source_points": source_points, "points": points}
             aim, area = signed(target).to(faces), free_area(mask, keep, target).to(faces)
             start = unit(lay_face(faces, aim, area, landmarker=models.landmarks, **known))
         return edit_batch(
@@ -190,23 +189,22 @@ def edit_aligned(
 
 def parse_pair(
     models: FaceModels, source: Tensor, target: Tensor, settings: EditSettings, mask: Tensor | None
-) -> tuple[Tensor, FaceParsing, FaceParsing, Tensor]:
-    """The sources in [-1,1], theirs and the targets' parsing, and where to edit these (n,H,W)."""
+) -> tuple[Tensor, FaceParsing, Tensor]:
+    """The sources in [-1,1], the parsing of the targets, and where to edit them (n,H,W)."""
     if len(source) != len(target):
         raise ValueError(
             f"got {len(source)} sources and {len(target)} targets: give one source a target"
         )
     require_size(target, models.diffusion.image_size)
     faces = signed(source).to(models.diffusion.device)
-    of_source = parse_face(models.parser, faces)
-    require_face(of_source, "source")
+    require_face(parse_face(models.parser, faces), "source")
     parsing = parse_face(models.parser, signed(target).to(faces.device))
     if mask is None:
         require_face(parsing, "target")
         parts = parts_named(settings.parts)
         before = parts_named(settings.keep_parts, none=True)
         mask = face_mask(parsing, parts, settings.grow, settings.feather, before)[:, 0]
-    return faces, of_source, parsing, mask
+    return faces, parsing, mask
 
 
 def build_terms(

@@ -98,8 +98,7 @@ class EditSettings:
     )
     keep_parts: str = setting(
         "eye_glasses, hair, hat",
-        "Parts that lie before the face: the parsed mask never grows over the target's, and those "
-        "of a source are not laid where an edit starts from it. Empty: over all, and all is laid.",
+        "Parts that lie before the face: the parsed mask never grows over them. Empty: over all.",
     )
     keep_background: bool = setting(
         True,

@@ -64,7 +64,13 @@ class LayFace(io.ComfyNode):
                     "Of the source, from Parse Face: what lies before its face is not laid, there "
                     "the target stays. Without it all is laid.",
                 ),
-                *setting_inputs(EditSettings, "keep_parts", optional=True),
+                widget(
+                    "keep_parts",
+                    EditSettings.keep_parts,
+                    "Parts that lie before a face: those of the source are not laid. Empty: all "
+                    "are laid.",
+                    optional=True,
+                ),
                 optional(
                     io.Mask,
                     "keep",

@@ -13,7 +13,6 @@ from guided_face_edit.editor_core.face.gaze import GazeGoal
 from guided_face_edit.editor_core.face.parsing import FACE_PARTS, FacePart
 from guided_face_edit.editor_core.guidance.terms import ParsingTerm, PixelTerm, TermSettings
 from guided_face_edit.editor_core.guidance.windows import PercentWindow
-from guided_face_edit.editor_core.images import unchanged
 from guided_face_edit.editor_core.presets import PRESETS, preset
 from guided_face_edit.editor_core.settings import EditSettings
 from guided_face_edit.tests.support.terms import eyes
@@ -373,29 +372,6 @@ def test_an_edit_starts_from_the_source_inside_the_mask_and_nowhere_else():
     _assert_background_kept(begun)
     assert (begun.mask[keep[:, None] == 1] == 0).all()
     assert not torch.equal(begun.images, plain.images)
-
-
-class BrightHairParser(torch.nn.Module):
-    """Takes what is bright for hair and what is dark for skin."""
-
-    def logits(self, x):
-        hair = x[:, :1] > 0
-        scores = torch.zeros(len(x), 19, *x.shape[2:]).to(x)
-        scores[:, [FacePart.SKIN, FacePart.HAIR]] = torch.cat([~hair, hair], 1).to(x)
-        return scores
-
-
-def test_hair_before_the_source_does_not_come_along():
-    """A source of hair within the mask leaves the target's start; with hair laid, it does not."""
-    parser = replace(tiny_parser(), network=BrightHairParser(), normalise=unchanged)
-    models, source = replace(tiny_models(), parser=parser), 0.55 + 0.4 * _pictures(1, 1)
-    source[:, :, :2] = 0.0  # some skin, outside the mask
-    plain, begun, laid = (
-        edit_face(models, source, _pictures(1, 2), replace(UNGUIDED, **change), mask=_mask()).images
-        for change in ({}, {"start": "source"}, {"start": "source", "keep_parts": ""})
-    )
-    torch.testing.assert_close(begun, plain, atol=1e-3, rtol=0)
-    assert (laid - plain).abs().max() > 0.02
 
 
 def test_a_source_that_is_the_target_is_the_same_start():

@@ -66,11 +66,12 @@ def lay_face(
     """
     size = (target.shape[2], target.shape[3])
     places = face_places(source, target, landmarker, source_points, points)
-    hidden = torch.zeros_like(source[:, :1]) if before is None else with_hem(before, source)
-    laid = resize(torch.cat([source, 1 - hidden], 1), size)
+    shown = source if before is None else torch.cat([source, 1 - with_hem(before, source)], 1)
+    laid = resize(shown, size)
     if places is not None:
         laid = warp_by(laid, *places)
-    laid, area = laid[:, :3], mask * laid[:, 3:].clamp(0, 1)
+    area = mask if before is None else mask * laid[:, 3:].clamp(0, 1)
+    laid = laid[:, :3]
     sigma = COARSE * target.shape[3]
     colours = coarse_colours(target, area, sigma) - coarse_colours(laid, area, sigma)
     return target.lerp((laid + colours).clamp(-1, 1), area)

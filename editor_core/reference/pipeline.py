@@ -67,7 +67,7 @@ def edit_exactly(
     """
     with gradients():
         models = with_reference_inputs(models)
-        faces, _, parsing, mask = parse_pair(models, source, target, settings, mask)
+        faces, parsing, mask = parse_pair(models, source, target, settings, mask)
         first = people[0] * settings.candidates if people else 0
         stream = torch.Generator().manual_seed(settings.seed + first)
         views = views or TwoWarpViews(DrawnWarps(stream), settings.views)
