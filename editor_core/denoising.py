@@ -54,6 +54,7 @@ def denoise(
         start,
         noise=noise,
         blend=NoisedBackground(target, mask, diffusion, ramp, settings.keep_background),
+        recurrence=settings.recurrence,
         on_step=on_step,
     )
 

@@ -149,6 +149,7 @@ def edit_aligned(
             "start from the source": settings.start != EditSettings.start,
             "ramp_end": settings.ramp_end != EditSettings.ramp_end,
             "template": settings.template != EditSettings.template,
+            "recurrence": settings.recurrence != EditSettings.recurrence,
         }
         for name, given in asked.items():
             if given:

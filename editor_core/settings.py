@@ -147,6 +147,14 @@ class EditSettings:
     guide_every: int = setting(
         1, "Guide one step in so many: more is faster and pulls less.", low=1, high=100
     )
+    recurrence: int = setting(
+        1,
+        "Times that each step is taken, its sample noised anew in between: mends what guidance "
+        "tears, and takes as many times as long.",
+        low=1,
+        high=16,
+        advanced=True,
+    )
     memory: Literal["normal", "low"] = setting(
         "normal",
         "low: the U-Net is computed again for its gradient, which takes less memory and about a "

@@ -157,7 +157,9 @@ class GuidedFaceSampler(io.ComfyNode):
                     EditSettings, "gradient", "guide_every", "memory", "noise", optional=True
                 ),
                 *setting_inputs(
-                    EditSettings, "strength", "guide_repeats", "guide_blur", optional=True
+                    EditSettings,
+                    *("strength", "guide_repeats", "guide_blur", "recurrence"),
+                    optional=True,
                 ),
                 optional(
                     io.Mask,

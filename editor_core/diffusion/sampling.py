@@ -77,6 +77,7 @@ def sample_ddpm(
     *,
     noise: Noise,
     blend: Blend | None = None,
+    recurrence: int = 1,
     on_step: StepCallback | None = None,
 ) -> Tensor:
     """Ancestral sampling, a `Sampler`.
@@ -89,7 +90,8 @@ def sample_ddpm(
         sample = ddpm_step(guided, batch_index(t, x_t))
         return StepResult(sample, guided.prediction.pred_x0, guided.losses)
 
-    return run_steps(step, x_t, start, noise, blend, on_step)
+    again = Recurrence(diffusion, recurrence)
+    return run_steps(step, x_t, start, noise, blend, on_step, again)
 
 
 def sample_ddim(
@@ -101,6 +103,7 @@ def sample_ddim(
     noise: Noise,
     blend: Blend | None = None,
     eta: float = 0.0,
+    recurrence: int = 1,
     on_step: StepCallback | None = None,
 ) -> Tensor:
     """DDIM, a `Sampler`; eta 0 is deterministic, eta 1 as noisy as DDPM."""
@@ -111,7 +114,25 @@ def sample_ddim(
         sample = ddim_step(diffusion, pred_x0, x_t, index, eta, guided.unmoved)
         return StepResult(sample, pred_x0, guided.losses)
 
-    return run_steps(step, x_t, start, noise, blend, on_step)
+    again = Recurrence(diffusion, recurrence)
+    return run_steps(step, x_t, start, noise, blend, on_step, again)
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """Takes every step several times, noising the sample anew in between.
+
+    What guidance tore, the denoiser mends: RePaint (arXiv 2201.09865), FreeDoM (2303.09833) and the
+    N_recur of TFG (2409.15761).
+    """
+
+    diffusion: GaussianDiffusion
+    times: int = 1
+
+    def noised(self, sample: Tensor, t: int) -> Normal:
+        """x_t of the x_{t-1} (B,3,H,W) that the step at index t reached (DDPM, eq. 2)."""
+        beta = float(self.diffusion.betas[t])
+        return Normal((1 - beta) ** 0.5 * sample, sample.new_tensor(beta**0.5))
 
 
 def run_steps(
@@ -121,13 +142,16 @@ def run_steps(
     noise: Noise,
     blend: Blend | None,
     on_step: StepCallback | None,
+    again: Recurrence | None = None,
 ) -> Tensor:
     """Every step from index `start` down to the last one's pred_x0; one draw of noise a step."""
     pred_x0 = x_t
     for t in range(start, -1, -1):
-        result = step(x_t, t)
-        sample = blend(result.sample, t) if blend else result.sample
-        x_t, pred_x0 = sample.draw(noise), result.pred_x0
+        for left in reversed(range(again.times if again else 1)):
+            result = step(x_t, t)
+            sample = blend(result.sample, t) if blend else result.sample
+            reached, pred_x0 = sample.draw(noise), result.pred_x0
+            x_t = again.noised(reached, t).draw(noise) if again and left else reached
         if on_step:
             on_step(Step(start - t, start + 1, t, x_t, pred_x0, result.losses))
     return pred_x0

@@ -8,6 +8,7 @@ from guided_face_edit.editor_core.diffusion.noise import Normal, PerImageNoise
 from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion, Prediction
 from guided_face_edit.editor_core.diffusion.sampling import (
     GuidedPrediction,
+    Recurrence,
     batch_index,
     ddim_between,
     ddim_step,
@@ -215,3 +216,30 @@ def test_ddim_between_levels_is_ddim_of_their_table(t, eta):
     drawn = ddim_between(x_0, x_t, *levels, eta)
     torch.testing.assert_close(drawn.mean, wanted.mean)
     torch.testing.assert_close(drawn.std.expand_as(wanted.std), wanted.std)
+
+
+@pytest.mark.parametrize("sample", SAMPLERS)
+def test_a_step_that_recurs_reaches_the_same_truth_by_as_many_passes(sample):
+    asked = []
+
+    class Counted(Oracle):
+        def __call__(self, x_t, t):
+            asked.append(int(t[0]))
+            return super().__call__(x_t, t)
+
+    guider = GradientGuider(Counted(_truth()), SPACED, [])
+    drawn = sample(
+        guider, SPACED, torch.randn(SHAPE, dtype=torch.float64), 9,
+        noise=PerImageNoise(range(len(_truth()))), recurrence=3,
+    )  # fmt: skip
+    assert asked == [t for t in range(9, -1, -1) for _ in range(3)]
+    torch.testing.assert_close(drawn, _truth())
+
+
+def test_a_sample_that_is_noised_anew_has_the_step_before_its_level():
+    x_0 = torch.zeros(1, 3, 64, 64, dtype=torch.float64)
+    reached = SPACED.q_sample(x_0 + 0.5, torch.tensor([6]), PerImageNoise([1]).draw(x_0))
+    x_t = Recurrence(SPACED, 2).noised(reached, 7).draw(PerImageNoise([2]))
+    level = SPACED.level(7)
+    assert x_t.mean().item() == pytest.approx(0.5 * level.signal, abs=0.03)
+    assert x_t.std().item() == pytest.approx(level.noise, rel=0.03)
