@@ -10,7 +10,9 @@ from guided_face_edit.nodes import NODES
 from guided_face_edit.tests.support.running import BY_NAME
 
 CORE = {"IMAGE", "MASK", "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "CLIP", "CLIP_VISION"}
-WORDS = {*CORE, "FACES", "BOUNDING_BOX"}
+SAMPLING = {"MODEL", "VAE", "LATENT", "CONDITIONING", "NOISE", "SAMPLER"}
+WORDS = {*CORE, *SAMPLING, "FACES", "BOUNDING_BOX"}
+CATEGORIES = "loaders|photos|analysis|guidance|sampling|your own model|report"
 
 
 @pytest.fixture(params=NODES, ids=lambda node: node.__name__)
@@ -33,9 +35,7 @@ def test_a_class_is_named_as_its_node():
 def test_names_follow_the_rules(schema):
     assert re.fullmatch(r"FaceEdit_([A-Z][a-z0-9]*)+", schema.node_id)
     assert schema.display_name and schema.display_name[0].isupper()
-    assert re.fullmatch(
-        r"face editing/(loaders|photos|analysis|guidance|sampling|report)", schema.category
-    )
+    assert re.fullmatch(f"face editing/({CATEGORIES})", schema.category)
     assert len(schema.description) > 20
 
 
