@@ -389,6 +389,7 @@ def test_a_source_that_is_the_target_is_the_same_start():
         ({"start": "source"}, "start from the source"),
         ({"ramp_end": 0.5}, "ramp_end"),
         ({"template": "arcface"}, "template"),
+        ({"recurrence": 2}, "recurrence"),
     ],
 )
 def test_the_exact_preset_refuses_what_it_would_ignore(change, name):
