@@ -224,10 +224,11 @@ def intervals(name: str) -> str:
             rounded(each["value"]),
             f"{rounded(each['low'])} to {rounded(each['high'])}",
             each["required"],
+            ("yes" if each["reached"] else "no") if each["required"] else "",
         )
         for each in figures(name)["figures"]
     ]
-    return markdown_table(("figure", "value", "95% interval", "required"), rows)
+    return markdown_table(("figure", "value", "95% interval", "required", "reached"), rows)
 
 
 def rounded(value: float) -> str:

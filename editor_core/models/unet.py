@@ -230,7 +230,8 @@ class UNet(nn.Module):
             if missing or (name == "identity" and given is not None and given.shape[-1] != size):
                 expected = f"no {name}" if size is None else f"{name} (of {size})"
                 got = "none" if given is None else f"one of shape {tuple(given.shape)}"
-                raise ValueError(f"this U-Net takes {expected}, got {got}: pass what it takes")
+                remedy = "pass what it takes, an identity by the encoder that it was trained with"
+                raise ValueError(f"this U-Net takes {expected}, got {got}: {remedy}")
 
 
 def _join_skip(block: nn.Module, h: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
