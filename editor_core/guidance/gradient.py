@@ -128,20 +128,20 @@ def active_terms(terms: Sequence[BoundTerm], level: Level) -> list[BoundTerm]:
     return [term for term in terms if term.scale and term.window.active(level)]
 
 
-def step_length(pred_x0: Tensor, level: Level, strength: float) -> Tensor:  # -> (B,1,1,1)
+def step_length(pred_x0: Tensor, level: Level, strength: float) -> Tensor:  # -> (B,1,...)
     """How far guidance moves pred_x0 at a level."""
     return strength * level.noise * picture_norm(pred_x0)
 
 
-def unit_length(x: Tensor) -> Tensor:  # (B,C,H,W)
+def unit_length(x: Tensor) -> Tensor:  # (B,...)
     """Every picture at length 1; one of length 0 stays so."""
     length = picture_norm(x)
     return torch.where(length > 0, x / length, 0)
 
 
-def picture_norm(x: Tensor) -> Tensor:  # (B,C,H,W) -> (B,1,1,1)
-    """The Euclidean length of every picture."""
-    return torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
+def picture_norm(x: Tensor) -> Tensor:  # (B,...) -> (B,1,...)
+    """The Euclidean length of every picture; a latent may have an axis for time."""
+    return torch.linalg.vector_norm(x, dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -162,16 +162,24 @@ class IntervalGuider:
 
 
 def slope_at(
-    pred_x0: Tensor, x_t: Tensor, level: Level, terms: Sequence[BoundTerm], sight: Sight
+    pred_x0: Tensor,
+    x_t: Tensor,
+    level: Level,
+    terms: Sequence[BoundTerm],
+    sight: Sight,
+    keep_graph: bool = False,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Every term's loss by name, and the gradient of their weighted sum to x_t (B,C,H,W).
 
-    `pred_x0` has a graph to `x_t`: the network's, or that of `estimated`.
+    `pred_x0` has a graph to `x_t`: the network's, or that of `estimated`. Past it and a decoder the
+    gradient goes with values near 1, since half precision loses small ones.
     """
     seen = sight(pred_x0, x_t, level)
     losses, slope = weighted_gradient(terms, seen.detach())
-    (slope,) = torch.autograd.grad(seen, x_t, slope)
-    return losses, slope
+    _, exponent = torch.frexp(slope.abs().amax())  # powers of two round nothing
+    slope = torch.ldexp(slope, -exponent)
+    (slope,) = torch.autograd.grad(seen, x_t, slope, retain_graph=keep_graph)
+    return losses, torch.ldexp(slope, exponent)
 
 
 def weighted_gradient(

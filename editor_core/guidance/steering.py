@@ -43,23 +43,24 @@ class Steering:
         """x_0 moved, (B,C,H,W), and each active term's loss by name, one for every row it is shown.
 
         The caller's inference mode may be on; to go through the network, its parameters must be
-        tensors that autograd may save.
+        tensors that autograd may save. x_t with a graph, of steering around this one, keeps it.
         """
         active = active_terms(self.terms, level)
         if not active:
             return predict(x_t), {}
-        plain = None if self.through_network else predict(x_t)
+        outer, plain = x_t.requires_grad, None if self.through_network else predict(x_t)
         with gradients():
-            x_t = x_t.detach().clone().requires_grad_()
-            pred_x0 = predict(x_t) if plain is None else estimated(plain.clone(), x_t, level)
-            if not pred_x0.requires_grad:
+            x_t = x_t.clone() if outer else x_t.detach().clone().requires_grad_()
+            pred_x0 = predict(x_t) if plain is None else plain.clone()
+            follows = pred_x0 if plain is None else estimated(pred_x0.detach(), x_t, level)
+            if not follows.requires_grad:
                 raise ValueError(
                     "the model keeps no graph of its prediction, expected one for the gradient "
                     '"network": take the gradient "estimate"'
                 )
-            losses, slope = slope_at(pred_x0, x_t, level, active, self.sight)
-            pred_x0 = pred_x0.detach()
-            return pred_x0 - self.move(slope, pred_x0, level), losses
+            losses, slope = slope_at(follows, x_t, level, active, self.sight, keep_graph=outer)
+            move = self.move(slope, pred_x0.detach(), level)
+            return (pred_x0 if outer else pred_x0.detach()) - move, losses
 
     def move(self, slope: Tensor, pred_x0: Tensor, level: Level) -> Tensor:
         """How far against the slope (B,C,H,W) of the losses at x_t a step goes."""

@@ -100,6 +100,52 @@ def test_outside_its_window_a_model_is_asked_once_and_left_alone():
     assert moved is x_t and not losses
 
 
+def test_a_latent_with_an_axis_for_time_is_moved_as_the_picture_that_it_is():
+    term = bound_pixel(torch.zeros(2, 3, 4, 6).double(), scale=2.0)
+    x_0, x_t, level = noise(2, 3, 4, 6), noise(2, 3, 4, 6), Level(1.0, 2.0, 0.3)
+    flat, _ = Steering([term], see_decoded(lambda z: z), strength=0.1)(lambda x: x_0, x_t, level)
+    sight = see_decoded(lambda z: z[:, :, 0])
+    moved, _ = Steering([term], sight, strength=0.1)(
+        lambda x: x_0[:, :, None], x_t[:, :, None], level
+    )
+    torch.testing.assert_close(moved[:, :, 0], flat)
+    length = (flat - x_0).flatten(1).norm(dim=1)
+    torch.testing.assert_close(length, 0.1 * level.noise * x_0.flatten(1).norm(dim=1))
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_half_precision_loses_no_gradient_whatever_the_scale(scale):
+    target, x_0, x_t, level = (
+        noise(1, 3, 8, 8),
+        noise(1, 3, 8, 8),
+        noise(1, 3, 8, 8),
+        Level(1, 2, 0.3),
+    )
+    sight = see_decoded(lambda z: z.half().double())
+    moved, plain = (
+        Steering([bound_pixel(target, scale=each)], sight, strength=0.1)(lambda x: x_0, x_t, level)[
+            0
+        ]
+        for each in (scale, 1.0)
+    )
+    assert not torch.equal(plain, x_0)
+    torch.testing.assert_close(moved, plain, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("inner_through_network", [True, False])
+def test_steering_around_another_goes_through_the_network_of_both(inner_through_network):
+    share = 2 / (3 * 8 * 8)  # of a picture that the pixel term's gradient is
+    term, sight = bound_pixel(torch.zeros(1, 3, 8, 8).double(), scale=1.0), see_decoded(lambda z: z)
+    inner = Steering([term], sight, inner_through_network)
+    x_t, level = noise(1, 3, 8, 8), Level(1.0, 2.0, 0.3)
+    moved, _ = Steering([term], sight, through_network=True)(
+        lambda x: inner(lambda x: x * 0.5, x, level)[0], x_t, level
+    )
+    slope = 0.5 if inner_through_network else level.slope
+    once = x_t * 0.5 - level.reach * slope * share * x_t * 0.5
+    torch.testing.assert_close(moved, once - level.reach * 0.5 * share * once)
+
+
 def test_a_model_without_a_graph_is_told_what_to_take_instead():
     term = bound_pixel(torch.zeros(1, 3, 8, 8).double(), scale=1.0)
     steering = Steering([term], see_pixels, through_network=True)
