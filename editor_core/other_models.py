@@ -20,7 +20,7 @@ from .face.aligning import crop_faces, crop_masks
 from .face.errors import require_no_faults
 from .face.records import Faces
 from .guidance.batch import EditBatch
-from .guidance.sight import Sight, see_faces
+from .guidance.sight import Sight, require_seen, see_faces
 from .guidance.steering import Steering
 from .guidance.terms import GuidanceTerm, bind_terms
 from .images import one_for_each, to_mask, to_signed
@@ -83,14 +83,15 @@ class GuidedTargets:
 
         Raises:
             ValueError: The run has another number of pictures than there are targets, or a term or
-                the embedding is of others.
+                the embedding is of others; in a step, where what is drawn has another size.
         """
         n = len(self.target)
         if n not in (1, count):
             raise ValueError(
                 f"there are {n} targets for {count} latents: give one target, or one a latent"
             )
-        each = count if n == 1 else 1
+        each, (height, width) = count if n == 1 else 1, self.target.shape[1:3]
+        sight = require_seen(sight, (height, width))
         if self.faces is not None:
             terms = [crop_term(term, self.faces) for term in terms]
             sight = _see_every_face(self.faces, sight, each)
@@ -100,7 +101,7 @@ class GuidedTargets:
     def _batch(self, candidates: int, seed: int, device: torch.device | str) -> EditBatch:
         rows, embedding = len(self.shown), self.embedding
         if embedding is not None:
-            embedding = one_for_each(embedding, "embeddings", rows).to(device)
+            embedding = one_for_each(embedding, "embeddings", rows, self.kind).to(device)
         return EditBatch(
             self.shown.to(device),
             self.area.to(device),
@@ -110,6 +111,11 @@ class GuidedTargets:
             points=None if self.faces is None else points_in_crops(self.faces).to(device),
             template=template_of(self.faces, self.template) if self.faces else self.template,
         )
+
+    @property
+    def kind(self) -> str:
+        """What errors call the rows that terms look at."""
+        return "targets" if self.faces is None else "faces"
 
     @cached_property
     def shown(self) -> Tensor:  # (rows,3,S,S) in [-1,1]
@@ -127,8 +133,8 @@ class GuidedTargets:
         if faces is not None and mask.shape[1:] == faces.size:
             mask = crop_masks(mask, faces)
         area = to_mask(mask, self.shown)
-        kind, names = ("face", faces.names()) if faces else ("target", ())
-        require_no_faults(empty_masks(area[:, 0]), kind, names)
+        names = faces.names() if faces else ()
+        require_no_faults(empty_masks(area[:, 0]), self.kind[:-1], names)
         return area
 
 

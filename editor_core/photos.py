@@ -12,7 +12,7 @@ from .diffusion.sampling import StepCallback
 from .editing import EditResult, edit_aligned
 from .face.aligning import align_faces, crop_faces, crop_masks
 from .face.errors import FaceError, require_if_missing, require_no_faults, without_faulty
-from .face.finding import eye_corners_of, require_masks
+from .face.finding import eye_corners_of
 from .face.pasting import Pasting, paste_faces
 from .face.records import Faces
 from .face.resampling import transform
@@ -186,9 +186,7 @@ def cut_edit_paste(
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
     if mask is not None and mask.shape[1:] == faces.size:
         mask = crop_masks(mask, faces)
-    if keep is not None:
-        require_masks(keep, faces.size, faces.frames, "keep")
-    kept = None if keep is None else crop_masks(keep, faces)
+    kept = None if keep is None else crop_masks(keep, faces, "keep")
     mask, left = filled_masks(mask, faces, if_missing)
     crops = crop_faces(photos, faces).image
     result = edit(CropBatch(unit(crops), mask, kept, people, points_in_crops(faces)))
@@ -231,7 +229,8 @@ def crop_term(term: GuidanceTerm, faces: Faces) -> GuidanceTerm:
     """The term for the crops of aligned faces: a mask of their photos is cut as they are."""
     if term.mask is None or term.mask.shape[1:] != faces.size:
         return term
-    return replace(term, mask=crop_masks(term.mask.float().cpu(), faces))
+    masks = crop_masks(term.mask.float().cpu(), faces, f"the {term.name} term's mask")
+    return replace(term, mask=masks)
 
 
 def eye_corners(faces: Faces) -> Tensor | None:  # -> (n,4,2)

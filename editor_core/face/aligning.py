@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..images import rgb, to_signed
 from .errors import require_no_faults
+from .finding import require_masks
 from .records import Faces
 from .resampling import coverage, invert, offset_output, resample, transform
 from .templates import Template
@@ -104,8 +105,15 @@ def crop_face(photos: Tensor, face: Faces) -> Crops:
     return Crops(image, coverage(to_photo, (size, size), face.size).to(image))
 
 
-def crop_masks(masks: Tensor, faces: Faces) -> Tensor:  # (frames or 1,H,W) -> (n,S,S)
-    """The crops of the photos' masks; beyond the photo's edges there is none."""
+def crop_masks(
+    masks: Tensor, faces: Faces, name: str = "mask"
+) -> Tensor:  # (frames or 1,H,W) -> (n,S,S)
+    """The crops of the photos' masks; beyond the photo's edges there is none.
+
+    Raises:
+        ValueError: The masks, which the error calls `name`, are of other photos.
+    """
+    require_masks(masks, faces.size, faces.frames, name)
     _, size = faces.aligned()
     rows = masks.expand(faces.frames, -1, -1)
     crops = [

@@ -31,6 +31,22 @@ def see_decoded(decode: Callable[[Tensor], Tensor]) -> Sight:
     return lambda pred_x0, x_t, level: decode(pred_x0)
 
 
+def require_seen(sight: Sight, size: Size) -> Sight:
+    """The sight, whose pictures have to be as large as the targets, of height and width `size`."""
+
+    def see(pred_x0: Tensor, x_t: Tensor, level: Level) -> Tensor:
+        seen = sight(pred_x0, x_t, level)
+        if seen.shape[2:] != size:
+            (height, width), (h, w) = size, seen.shape[2:]
+            raise ValueError(
+                f"the target is {height}x{width}, what is drawn {h}x{w}: resize the target to "
+                "what is drawn, or draw as large as the target"
+            )
+        return seen
+
+    return see
+
+
 def see_faces(sight: Sight, affine: Tensor, pictures: Sequence[int], size: int, of: Size) -> Sight:
     """The crops (F,3,size,size) of faces in what another sight shows.
 

@@ -184,6 +184,26 @@ def test_a_ramped_mask_grows_to_the_whole(native, pair, mask, embedding):
     assert not torch.equal(plain, soft)
 
 
+def test_a_target_of_another_size_than_what_is_drawn_is_refused(guided, native, pair, embedding):
+    photo, faces, _ = run("DrawDemoPhoto", people=1, width=128, height=64)
+    crops, aligned, _ = run("AlignFaces", image=photo, faces=faces, template="demo", size=64)
+    model = guided(target=photo, faces=aligned, mask=None)
+    with pytest.raises(ValueError, match="the target is 64x128, what is drawn 64x64: resize"):
+        sampled(model, native, pair[1], embedding)
+
+
+def test_rows_of_other_photos_and_faces_are_refused(guided, native, drawn, embedding):
+    photo, faces, _ = drawn
+    given = {"target": photo, "faces": faces, "mask": None, "embedding": embedding}
+    (term,) = run("IdentityGuidance", identity_model=load("IdentityModel"), views=1)
+    for changes, message in (
+        ({"mask": torch.ones(3, *photo.shape[1:3])}, "mask has shape .*give one of the photo"),
+        ({"embedding": embedding.repeat(2, 1)}, "got 2 embeddings for 3 faces: give one for all"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            sampled(guided(term, **{**given, **changes}), native, photo, embedding)
+
+
 def test_a_step_of_a_table_is_the_tables_level():
     table, sampling = GaussianDiffusion.linear(1000), Sampling(ModelType.EPS)
     kept = table.alphas_cumprod
