@@ -90,7 +90,16 @@ class BlendSampler(Sampler):
         denoise_mask: Tensor | None = None,
         disable_pbar: bool = False,
     ) -> Tensor:
-        """The latents at the last sigma."""
+        """The latents at the last sigma.
+
+        Raises:
+            ValueError: The sigmas rise.
+        """
+        if (sigmas[1:] > sigmas[:-1]).any():
+            raise ValueError(
+                "the sigmas rise, expected falling ones: Face Blend Sampler only takes noise away, "
+                "use euler to add it"
+            )
         sampling = model_wrap.inner_model.model_sampling
         target = torch.zeros_like(noise) if latent_image is None else latent_image
         fresh = noise_of(extra_args.get("seed") or 0, noise)

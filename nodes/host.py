@@ -202,6 +202,23 @@ def lent_parameters(network: nn.Module) -> Iterator[None]:
             held[name] = tensor
 
 
+@contextmanager
+def differentiable_model() -> Iterator[None]:
+    """Where a pass through ComfyUI's models has a backward pass, taken inside as well.
+
+    Its switch of training has operations that can be differentiated in place of faster ones, and
+    what a model overwrites is kept for them. Old versions have no such switch.
+    """
+    host: Any = memory
+    before = getattr(host, "in_training", False)
+    try:
+        host.in_training = True
+        with torch.autograd.graph.allow_mutation_on_saved_tensors():
+            yield
+    finally:
+        host.in_training = before
+
+
 def _on_same_memory(tensor: Tensor) -> Any:
     with torch.inference_mode(False):
         normal = torch.empty(0, dtype=tensor.dtype, device=tensor.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from ..editor_core.guidance.steering import Steering
 from ..editor_core.metrics import EditMetrics
 from ..editor_core.other_models import GuidedTargets, SteeringSettings
 from .guidance import Chain
-from .host import lent_parameters, plain_patcher
+from .host import differentiable_model, lent_parameters, plain_patcher
 
 KEY = "face_edit"
 LAST_PERCENT = 0.999  # of a last step: a window's end is exclusive, and 1 is the finished picture
@@ -41,8 +41,9 @@ def level_at(model_sampling: Any, sigma: float, sigmas: Tensor) -> Level:
         return Level(1.0, 0.0, 1.0)
     noise, signal = (_scaled(model_sampling, sigma, *pair) for pair in ((1.0, 0.0), (0.0, 1.0)))
     signal = max(signal, LEAST_SIGNAL)
-    nearest = int((sigmas[:-1] - sigma).abs().argmin())
-    return Level(signal, noise / signal, _percent(model_sampling, sigma), len(sigmas) - 2 - nearest)
+    steps = sigmas[:-1] if len(sigmas) > 1 else sigmas
+    left = len(steps) - 1 - int((steps - sigma).abs().argmin())
+    return Level(signal, noise / signal, _percent(model_sampling, sigma), left)
 
 
 def _scaled(model_sampling: Any, sigma: float, noise: float, picture: float) -> float:
@@ -122,6 +123,11 @@ class SamplingGuidance:
     runs: RunLog = field(default_factory=lambda: RunLog())
 
     def __call__(self, executor: Any, *args: Any, **options: Any) -> Tensor:
+        if len(options.get("latent_shapes") or ()) > 1:
+            raise ValueError(
+                "the latents are of several kinds at once, as of video with sound, expected those "
+                "of pictures: guide an image model"
+            )
         guider, run = executor.class_obj, GuidedRun(self)
         add_wrapper_with_key(
             WrappersMP.PREDICT_NOISE, KEY, run, guider.model_options, is_model_options=True
@@ -145,10 +151,15 @@ class RunLog:
 
     def of(self, latents: Tensor) -> EditMetrics | None:
         """The metrics of the run that ended in these latents, where it is remembered."""
-        ended = latents.detach().float().cpu()
+        ended = latents.detach().cpu()
         return next(
-            (metrics for known, metrics in reversed(self.runs) if torch.equal(known, ended)), None
+            (metrics for known, metrics in reversed(self.runs) if _same(known, ended)), None
         )
+
+
+def _same(known: Tensor, ended: Tensor) -> bool:
+    """Whether latents are those of a run, as ComfyUI rounds them to half; NaN equals NaN."""
+    return torch.equal(known.to(ended).nan_to_num(), ended.nan_to_num())
 
 
 class GuidedRun:
@@ -178,7 +189,9 @@ class GuidedRun:
         if settings.gradient == "network":
             networks += [model.diffusion_model, model.model_sampling]
         networks += [each.patcher.model for each in self.guidance.chain.models]
-        with lent(*networks):
+        through = settings.gradient == "network" and not x.requires_grad  # by a run around this one
+        graph = differentiable_model() if through else nullcontext()
+        with lent(*networks), graph:
             steering = self.steering or self._bind(model, x, (seed or 0) % SEEDS)
             moved, losses = steering(
                 lambda x: executor(x, timestep.clone(), options, seed), x, level

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guided_face_edit.nodes.host import fingerprint
+from guided_face_edit.nodes.host import differentiable_model, fingerprint
 from guided_face_edit.tests.support.running import sample
 
 
@@ -34,3 +34,21 @@ def test_pictures_in_half_precision_are_taken(pair, mask, embedding):
     half = tuple(image.half() for image in pair)
     candidates, *_ = sample(half, mask.half(), embedding)
     assert candidates.dtype == torch.float32
+
+
+def test_what_a_model_overwrites_is_kept_for_its_gradient_and_the_hosts_switch_is_put_back(
+    monkeypatch,
+):
+    import comfy.model_management as memory
+
+    monkeypatch.setattr(memory, "in_training", False, raising=False)
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    with pytest.raises(KeyError), differentiable_model():
+        assert memory.in_training
+        h = x * 1
+        y = h.square()
+        h += 5.0
+        (slope,) = torch.autograd.grad(y.sum(), x)
+        assert slope.tolist() == [4.0, 6.0]
+        raise KeyError
+    assert memory.in_training is False

@@ -1,6 +1,6 @@
 """Our guidance and our models in the host's samplers."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -9,9 +9,11 @@ from guided_face_edit.editor_core.diffusion.process import GaussianDiffusion
 from guided_face_edit.editor_core.editing import edit_batch
 from guided_face_edit.editor_core.guidance.terms import PixelTerm
 from guided_face_edit.editor_core.images import to_bchw
+from guided_face_edit.editor_core.metrics import EditMetrics
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.nodes.face_model import on_shared_memory
-from guided_face_edit.nodes.sampling import level_at
+from guided_face_edit.nodes.guidance import Chain
+from guided_face_edit.nodes.sampling import KEY, RunLog, level_at
 from guided_face_edit.tests.support.running import core, load, run
 from guided_face_edit.tests.support.standin.sampling import Euler, ModelType, Sampling
 
@@ -202,6 +204,58 @@ def test_rows_of_other_photos_and_faces_are_refused(guided, native, drawn, embed
     ):
         with pytest.raises(ValueError, match=message):
             sampled(guided(term, **{**given, **changes}), native, photo, embedding)
+
+
+def test_latents_of_several_kinds_are_refused(guided):
+    (wrapper,) = guided().get_wrappers("outer_sample", KEY)
+    with pytest.raises(ValueError, match="several kinds at once, .* guide an image model"):
+        wrapper(None, latent_shapes=[(1, 16, 4, 8, 8), (1, 8, 32)])
+
+
+def test_two_patches_both_act_through_the_network(guided, native, pair, mask, embedding):
+    (light,) = run("LightGuidance", scale=100.0)
+    twice = guided(light, model=guided(gradient="network"), gradient="network")
+    made, _ = sampled(twice, native, pair[1], embedding)
+    (metrics,) = run("GuidanceMetrics", model=twice, latent=made)
+    assert set(metrics.series) == {"light"} and made["samples"].isfinite().all()
+
+
+def test_a_pass_through_the_network_has_the_hosts_differentiable_operations(
+    guided, native, pair, mask, embedding, monkeypatch
+):
+    import comfy.model_management as memory
+
+    monkeypatch.setattr(memory, "in_training", False, raising=False)
+    training = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Seen(PixelTerm):
+        def bind(self, batch):
+            loss = super().bind(batch)
+            return lambda image: [training.append(memory.in_training), loss(image)][1]
+
+    for gradient in ("estimate", "network"):
+        sampled(guided(Chain((Seen(),)), gradient=gradient), native, pair[1], embedding)
+    assert training == [False] * (STEPS - SKIP) + [True] * (STEPS - SKIP)
+    assert memory.in_training is False
+
+
+def test_a_run_is_known_by_its_latents_in_half_precision_and_with_nan():
+    log, metrics, latents = RunLog(), EditMetrics(), torch.tensor([0.1, torch.nan, 3.0])
+    log.keep(latents, metrics)
+    assert log.of(latents) is metrics and log.of(latents.half()) is metrics
+    assert log.of(latents + 1) is None
+
+
+def test_the_blend_sampler_refuses_sigmas_that_rise():
+    (sampler,) = run("FaceBlendSampler", eta=0.0, ramp_end=0.7)
+    with pytest.raises(ValueError, match="the sigmas rise, expected falling ones"):
+        sampler.sample(None, torch.tensor([0.1, 1.0]), {}, None, torch.zeros(1, 3, 8, 8))
+
+
+def test_a_single_level_is_the_last_step():
+    level = level_at(Flow(), 0.5, torch.tensor([0.5]))
+    assert level.step == 0 and level.ratio == pytest.approx(1.0)
 
 
 def test_a_step_of_a_table_is_the_tables_level():
