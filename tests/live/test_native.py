@@ -85,3 +85,14 @@ def test_a_run_that_is_cancelled_is_run_again(server, root):
 
 def _pixels(server, saved):
     return np.array(Image.open(io.BytesIO(server.file(saved))).convert("RGB"))
+
+
+def test_the_hosts_own_families_are_guided(root, tmp_path):
+    """Every way that this version of ComfyUI can load: old ones find no tiny Flux."""
+    said = run_in_comfyui(root, "comfyui_families.py", tmp_path)
+    rows = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert {row["family"] for row in rows} == {"SD3", "Flux"}
+    tried = [row for row in rows if "guided" in row]
+    assert {row["family"] for row in tried} >= {"SD3"}
+    assert all(row["guided"] < row["free"] for row in tried)
+    assert all(row["family"] == "Flux" for row in rows if "error" in row)
