@@ -1,6 +1,8 @@
 """Our guidance and our models in the host's samplers."""
 
+import copy
 from dataclasses import dataclass, replace
+from functools import cache
 
 import pytest
 import torch
@@ -13,18 +15,28 @@ from guided_face_edit.editor_core.metrics import EditMetrics
 from guided_face_edit.editor_core.presets import preset
 from guided_face_edit.nodes.face_model import on_shared_memory
 from guided_face_edit.nodes.guidance import Chain
+from guided_face_edit.nodes.host import ManagedModel
 from guided_face_edit.nodes.sampling import KEY, RunLog, level_at
 from guided_face_edit.tests.support.running import core, load, run
 from guided_face_edit.tests.support.standin.sampling import Euler, ModelType, Sampling
+from guided_face_edit.tests.support.tiny import tiny_diffusion
 
 STEPS, SKIP, SEED = 4, 1, 7
 KSAMPLER = {"steps": STEPS, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal"}
 
 
+@cache
+def face():
+    """A small U-Net for the pictures and identities of the bundled models."""
+    model = tiny_diffusion(256)
+    return replace(model, network=copy.deepcopy(model.network).float(), image_size=64)
+
+
 @pytest.fixture(scope="module")
 def native():
-    """The bundled face model as the host's: MODEL and VAE."""
-    return run("FaceModelToModel", model=load("FaceDiffusionModel"), clip_denoised=True)
+    """A quick face model as the host's: MODEL and VAE."""
+    managed = ManagedModel.of(face(), face().network)
+    return run("FaceModelToModel", model=managed, clip_denoised=True)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +68,7 @@ def sampled(model, native, target, embedding, mask=None, sampler=None, eta=0.0):
 
 def sigmas():
     """The levels that our own editor goes through."""
-    spaced = load("FaceDiffusionModel").model.diffusion.respaced(str(STEPS))
+    spaced = face().diffusion.respaced(str(STEPS))
     kept = spaced.alphas_cumprod[: STEPS - SKIP].flip(0)
     return torch.cat([((1 - kept) / kept).sqrt(), torch.zeros(1)]).float()
 
@@ -66,7 +78,7 @@ def ours(target, mask, embedding, **changes):
     settings = replace(
         preset("demo"), respacing=str(STEPS), skip=SKIP, seed=SEED, candidates=1, **changes
     )
-    model, terms = load("FaceDiffusionModel").model, [PixelTerm(scale=50.0)]
+    model, terms = face(), [PixelTerm(scale=50.0)]
     pictures = to_bchw(target)
     return edit_batch(model, pictures, mask, terms, settings, embedding=embedding).images[:, 0]
 
