@@ -33,10 +33,6 @@ class Steering:
     through_network: bool = False  # or the estimate's slope, without a graph of the model
     strength: float = 0.0
 
-    def active(self, level: Level) -> bool:
-        """Whether any term acts at a level."""
-        return bool(active_terms(self.terms, level))
-
     def __call__(
         self, predict: Predict, x_t: Tensor, level: Level
     ) -> tuple[Tensor, dict[str, Tensor]]:
