@@ -15,16 +15,15 @@ import torch
 from torch import Tensor
 
 from .declare import check, setting, shared
-from .editing import empty_masks
-from .face.aligning import crop_faces, crop_masks
+from .face.aligning import crop_faces
 from .face.errors import require_no_faults
 from .face.records import Faces
 from .guidance.batch import EditBatch
 from .guidance.sight import Sight, require_seen, see_faces
 from .guidance.steering import Steering
 from .guidance.terms import GuidanceTerm, bind_terms
-from .images import one_for_each, to_mask, to_signed
-from .photos import crop_term, points_in_crops, template_of
+from .images import empty_masks, one_for_each, to_mask, to_signed
+from .photos import crop_term, masks_in_crops, points_in_crops, template_of
 from .settings import EditSettings
 
 
@@ -130,9 +129,7 @@ class GuidedTargets:
         mask, faces = self.mask, self.faces
         if mask is None:
             return torch.ones_like(self.shown[:, :1])
-        if faces is not None and mask.shape[1:] == faces.size:
-            mask = crop_masks(mask, faces)
-        area = to_mask(mask, self.shown)
+        area = to_mask(mask if faces is None else masks_in_crops(mask, faces), self.shown)
         names = faces.names() if faces else ()
         require_no_faults(empty_masks(area[:, 0]), self.kind[:-1], names)
         return area

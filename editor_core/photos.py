@@ -184,8 +184,7 @@ def cut_edit_paste(
     people = numbers if noise == "per image" or faces.person is None else faces.person.tolist()
     if not len(faces):
         return PhotoEdit(photos, photos.new_zeros(photos.shape[:3]), faces, None)
-    if mask is not None and mask.shape[1:] == faces.size:
-        mask = crop_masks(mask, faces)
+    mask = None if mask is None else masks_in_crops(mask, faces)
     kept = None if keep is None else crop_masks(keep, faces, "keep")
     mask, left = filled_masks(mask, faces, if_missing)
     crops = crop_faces(photos, faces).image
@@ -229,8 +228,13 @@ def crop_term(term: GuidanceTerm, faces: Faces) -> GuidanceTerm:
     """The term for the crops of aligned faces: a mask of their photos is cut as they are."""
     if term.mask is None or term.mask.shape[1:] != faces.size:
         return term
-    masks = crop_masks(term.mask.float().cpu(), faces, f"the {term.name} term's mask")
-    return replace(term, mask=masks)
+    name = f"the {term.name} term's mask"
+    return replace(term, mask=crop_masks(term.mask.float().cpu(), faces, name))
+
+
+def masks_in_crops(mask: Tensor, faces: Faces) -> Tensor:
+    """Masks of aligned faces' crops (n or 1,S,S), cut from the photos' where they are of these."""
+    return crop_masks(mask, faces) if mask.shape[1:] == faces.size else mask
 
 
 def eye_corners(faces: Faces) -> Tensor | None:  # -> (n,4,2)
