@@ -6,7 +6,6 @@ import copy
 from itertools import chain
 from typing import Any, ClassVar
 
-import comfy.model_management as memory
 import torch
 from comfy.conds import CONDRegular
 from comfy.latent_formats import ChromaRadiance
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from ..editor_core.autograd import gradients
 from ..editor_core.diffusion.process import DiffusionModel
+from .host import ManagedModel
 
 EMBEDDING = "face_embedding"
 KINDS = {"epsilon": ModelType.EPS, "v": ModelType.V_PREDICTION}
@@ -27,8 +27,7 @@ def face_model(model: DiffusionModel, clip: bool) -> ModelPatcher:
     """The model for ComfyUI's samplers; with `clip` its x_0 is held in [-1, 1]."""
     with gradients():
         host_model = FaceModel(model, clip)
-    device, offload = memory.get_torch_device(), memory.unet_offload_device()
-    return ModelPatcher(host_model, load_device=device, offload_device=offload)
+    return ManagedModel.of(model, host_model).patcher
 
 
 def pixel_vae() -> VAE:

@@ -15,7 +15,9 @@ from ..editor_core.face.clip import TextWish, text_directions
 from ..editor_core.face.expression import ExpressionGoal
 from ..editor_core.face.eyes import EyeBoxes
 from ..editor_core.face.gaze import GazeGoal
+from ..editor_core.face.identity import IdentityEncoder
 from ..editor_core.face.landmarks import FaceLandmarker
+from ..editor_core.face.templates import usual_template
 from ..editor_core.guidance import terms
 from ..editor_core.guidance.terms import GuidanceTerm, TermSettings
 from ..editor_core.guidance.views import RandomViews
@@ -43,6 +45,17 @@ class Chain:
     def of(self, kind: type[Term]) -> Iterator[Term]:
         """The terms of a kind."""
         return (term for term in self.terms if isinstance(term, kind))
+
+    @property
+    def encoder(self) -> IdentityEncoder | None:
+        """That of the first identity term, which ranks edits."""
+        return next((term.identity for term in self.of(terms.IdentityTerm)), None)
+
+    @property
+    def template(self) -> str:
+        """What aligned pictures are taken to be cut to: as is usual for the encoder."""
+        encoder = self.encoder
+        return EditSettings.template if encoder is None else usual_template(encoder.template)
 
 
 class TermNode(io.ComfyNode):

@@ -16,8 +16,7 @@ from ..editor_core.face.errors import IF_MISSING
 from ..editor_core.face.laying import lay_face
 from ..editor_core.face.parsing import FaceParsing, parts_named
 from ..editor_core.face.records import Faces
-from ..editor_core.face.templates import usual_template
-from ..editor_core.guidance.terms import GuidanceTerm, IdentityTerm, ParsingTerm
+from ..editor_core.guidance.terms import GuidanceTerm, ParsingTerm
 from ..editor_core.images import free_area, one_for_each, to_bchw, to_unit
 from ..editor_core.metrics import EditMetrics
 from ..editor_core.photos import (
@@ -218,8 +217,7 @@ class GuidedFaceSampler(io.ComfyNode):
         chain, sampling = guidance or Chain(), EditSettings(respacing=str(steps), **settings)
         mask, keep = mask.float(), host.to_cpu(keep)
         begun = None if start is None else to_bchw(start.float(), "start", least=0)
-        encoder = next((term.identity for term in chain.of(IdentityTerm)), None)
-        template = sampling.template if encoder is None else usual_template(encoder.template)
+        template = chain.template
         aligned = None
         if faces is not None:
             aligned = aligned_faces(faces, sampling.template, model.model.image_size)
@@ -236,7 +234,7 @@ class GuidedFaceSampler(io.ComfyNode):
                     terms,
                     replace(sampling, template=template),
                     embedding=embedding,
-                    encoder=encoder,
+                    encoder=chain.encoder,
                     parser=next((t.parser for t in chain.of(ParsingTerm)), None),
                     keep=crops.keep,
                     points=crops.points,

@@ -180,14 +180,15 @@ def on_device(*models: ManagedModel | None, pixels: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def lent_parameters(network: nn.Module) -> Iterator[None]:
-    """Normal tensors on the same memory in place of a network's own, while it is differentiated.
+def lent_parameters(*networks: nn.Module) -> Iterator[None]:
+    """Normal tensors on the same memory in place of networks' own, while they are differentiated.
 
     ComfyUI loads its models in inference mode, and what was made there cannot be saved for a
     backward pass. Old versions also ask for gradients of every weight.
     """
     own: list[tuple[Any, str, Tensor]] = [
         (held, name, tensor)
+        for network in networks
         for module in network.modules()
         for held in (module._parameters, module._buffers)
         for name, tensor in held.items()

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from ..editor_core.diffusion.blending import composite
 from ..editor_core.face.records import Faces
-from ..editor_core.face.templates import usual_template
-from ..editor_core.guidance.terms import IdentityTerm
 from ..editor_core.images import to_bchw, to_bhwc, to_mask
 from ..editor_core.other_models import GuidedTargets, SteeringSettings
 from ..editor_core.photos import aligned_faces
@@ -84,17 +82,15 @@ class ApplyFaceGuidance(io.ComfyNode):
         **settings: Any,
     ) -> io.NodeOutput:
         steering = SteeringSettings(**settings)
-        encoder = next((term.identity for term in guidance.of(IdentityTerm)), None)
-        template = EditSettings().template if encoder is None else usual_template(encoder.template)
         if faces is not None:
-            faces = aligned_faces(faces, template, faces.crop_size or CROP_SIZE)
+            faces = aligned_faces(faces, guidance.template, faces.crop_size or CROP_SIZE)
         patched = model.clone()
         if not guidance.terms or (faces is not None and not len(faces)):
             return io.NodeOutput(patched)
         if steering.gradient == "network":
             patched = host.plain_patcher(patched)
         targets = GuidedTargets(
-            target.float().cpu()[..., :3], host.to_cpu(mask), faces, embedding, template
+            target.float().cpu()[..., :3], host.to_cpu(mask), faces, embedding, guidance.template
         )
         decoder = Decoder.of(vae)
         wrapper = SamplingGuidance(targets, guidance, decoder, steering)

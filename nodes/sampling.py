@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import comfy.model_management as memory
 import torch
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..editor_core.autograd import gradients
 from ..editor_core.diffusion.level import Level
@@ -100,43 +99,6 @@ class Decoder:
         return picture[:, :3] * 2 - 1
 
 
-@contextmanager
-def lent(*networks: nn.Module) -> Iterator[None]:
-    """Normal tensors in place of several networks' parameters, see `lent_parameters`."""
-    with ExitStack() as stack:
-        for network in networks:
-            stack.enter_context(lent_parameters(network))
-        yield
-
-
-@dataclass(frozen=True, eq=False)
-class SamplingGuidance:
-    """Wraps a sampler's whole run on a MODEL: each gets a `GuidedRun` of its own.
-
-    ComfyUI caches the MODEL and copies its options for every run; the run's state is put there.
-    """
-
-    targets: GuidedTargets
-    chain: Chain
-    decoder: Decoder
-    settings: SteeringSettings
-    runs: RunLog = field(default_factory=lambda: RunLog())
-
-    def __call__(self, executor: Any, *args: Any, **options: Any) -> Tensor:
-        if len(options.get("latent_shapes") or ()) > 1:
-            raise ValueError(
-                "the latents are of several kinds at once, as of video with sound, expected those "
-                "of pictures: guide an image model"
-            )
-        guider, run = executor.class_obj, GuidedRun(self)
-        add_wrapper_with_key(
-            WrappersMP.PREDICT_NOISE, KEY, run, guider.model_options, is_model_options=True
-        )
-        result = executor(*args, **options)
-        self.runs.keep(result, run.metrics)
-        return result
-
-
 class RunLog:
     """The metrics of the last runs, found again by the latents that they ended in."""
 
@@ -160,6 +122,34 @@ class RunLog:
 def _same(known: Tensor, ended: Tensor) -> bool:
     """Whether latents are those of a run, as ComfyUI rounds them to half; NaN equals NaN."""
     return torch.equal(known.to(ended).nan_to_num(), ended.nan_to_num())
+
+
+@dataclass(frozen=True, eq=False)
+class SamplingGuidance:
+    """Wraps a sampler's whole run on a MODEL: each gets a `GuidedRun` of its own.
+
+    ComfyUI caches the MODEL and copies its options for every run; the run's state is put there.
+    """
+
+    targets: GuidedTargets
+    chain: Chain
+    decoder: Decoder
+    settings: SteeringSettings
+    runs: RunLog = field(default_factory=RunLog)
+
+    def __call__(self, executor: Any, *args: Any, **options: Any) -> Tensor:
+        if len(options.get("latent_shapes") or ()) > 1:
+            raise ValueError(
+                "the latents are of several kinds at once, as of video with sound, expected those "
+                "of pictures: guide an image model"
+            )
+        guider, run = executor.class_obj, GuidedRun(self)
+        add_wrapper_with_key(
+            WrappersMP.PREDICT_NOISE, KEY, run, guider.model_options, is_model_options=True
+        )
+        result = executor(*args, **options)
+        self.runs.keep(result, run.metrics)
+        return result
 
 
 class GuidedRun:
@@ -191,7 +181,7 @@ class GuidedRun:
         networks += [each.patcher.model for each in self.guidance.chain.models]
         through = settings.gradient == "network" and not x.requires_grad  # by a run around this one
         graph = differentiable_model() if through else nullcontext()
-        with lent(*networks), graph:
+        with lent_parameters(*networks), graph:
             steering = self.steering or self._bind(model, x, (seed or 0) % SEEDS)
             moved, losses = steering(
                 lambda x: executor(x, timestep.clone(), options, seed), x, level
